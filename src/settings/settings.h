@@ -1,0 +1,153 @@
+// What the configuration file says, checked and typed. Filled by load() from the one declaration of
+// every option (declaration.cc), from which the manual and `mansio config` come too.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/octets.h"
+#include "base/stream.h"
+#include "base/time.h"
+
+namespace mansio::settings {
+
+struct Server {
+  std::string hostname;
+  Duration drain = std::chrono::seconds(30);
+  std::uint32_t connections_out_max = 20000;
+  std::uint32_t connections_out_reserve = 200;
+  std::uint32_t loops = 0;                     ///< event loops; 0: one per core
+};
+
+struct Spool {
+  std::string url;                             ///< memory: | file:PATH
+  std::uint64_t reserve = 1ull << 30;          ///< free octets below which nothing is accepted
+  double reserve_share = 0.05;                 ///< and this share of the file system
+  bool existing = false;                       ///< must hold a spool already: an empty folder is an error
+};
+
+struct Listener {
+  std::string protocol;                        ///< smtp | lmtp | http
+  Endpoint address;
+  std::vector<std::string> relay_from;         ///< networks
+  std::string tls = "none";                    ///< none | starttls | implicit
+  std::string certificate, key;                ///< PEM files
+  std::string bare_newline = "reject";         ///< reject | normalize
+};
+
+struct Limits {
+  std::uint32_t connections = 10000;
+  std::uint32_t connections_per_client = 200;
+  bool connections_per_client_set = false;     ///< then it holds for relay_from too
+  std::uint64_t message = 50ull << 20;
+  std::uint32_t recipients = 1000;
+  std::uint32_t line = 998;
+  std::string line_over = "encode";            ///< encode | reject
+  std::uint32_t command_line = 4096;
+  std::uint64_t header = 1ull << 20;
+  std::uint32_t header_lines = 2000;
+  std::uint32_t messages_per_connection = 10000;
+  std::uint32_t hops = 100;
+  std::uint32_t errors_soft = 10, errors_hard = 20, junk_commands = 100;
+  Duration idle = std::chrono::seconds(300);
+  Duration idle_under_stress = std::chrono::seconds(30);
+  Duration command = std::chrono::seconds(60);
+  Duration message_time = std::chrono::hours(1);
+  std::uint32_t data_rate = 500;
+  Duration tls_handshake = std::chrono::seconds(30);
+  std::uint64_t memory = 256ull << 20;         ///< content held in memory by the queue and the listeners
+  std::uint64_t content_in_memory = 256ull << 10;  ///< larger content is streamed to the spool
+};
+
+struct Auth {
+  std::string user, password;                  ///< password: also "file:PATH" or "env:NAME"
+};
+
+struct Route {
+  std::string pattern;
+  std::string channel = "smtp";
+  std::vector<Endpoint> next_hop;              ///< address may be a host name
+  std::uint16_t port = 25;
+  std::string tls = "opportunistic";           ///< none | opportunistic | required
+  bool tls_verify = false;
+  std::optional<Auth> auth;
+};
+
+struct Retry {
+  Duration min = std::chrono::minutes(15);
+  double factor = 2.0;
+  Duration max = std::chrono::hours(4);
+  double jitter = 0.1;
+  Duration lifetime = std::chrono::hours(120);
+  std::uint32_t tries_max = 0;
+  std::vector<Duration> intervals;
+  std::string in_doubt = "resend";             ///< resend | hold
+};
+
+struct Notify {
+  Duration lifetime = std::chrono::hours(24);
+  std::string return_content = "headers";      ///< headers | full | none
+  std::uint64_t return_max = 50ull << 10;
+};
+
+struct Timeouts {                              ///< [timeouts]: client side, RFC 5321 §4.5.3.2
+  Duration connect = std::chrono::seconds(30);
+  Duration greeting = std::chrono::minutes(5);
+  Duration ehlo = std::chrono::minutes(5);
+  Duration mail = std::chrono::minutes(5);
+  Duration rcpt = std::chrono::minutes(5);
+  Duration data = std::chrono::minutes(2);
+  Duration block = std::chrono::minutes(3);
+  Duration final_dot = std::chrono::minutes(10);
+  Duration quit = std::chrono::seconds(5);
+  Duration idle = std::chrono::seconds(5);     ///< a connection waits so long for more work
+};
+
+struct Destination {
+  std::string pattern;
+  std::optional<std::uint32_t> connections;            ///< default 32
+  std::optional<std::uint32_t> messages_per_connection;///< default 0: no limit
+  std::optional<std::uint32_t> recipients_per_transaction;  ///< default 100
+};
+
+/// A channel of its own beside smtp and lmtp.
+struct Channel {
+  std::string name;
+  std::string type;                            ///< smtp | lmtp | hold | discard
+};
+
+struct Admin {
+  std::string listen = "127.0.0.1:8025";       ///< "" to switch off
+  std::string socket;
+  std::string tokens_file;
+};
+
+struct Log {
+  std::string level = "info";                  ///< debug | info | warning | error
+};
+
+struct Settings {
+  Server server;
+  Spool spool;
+  std::vector<Listener> listeners;
+  Limits limits;
+  std::vector<Route> routes;
+  Retry retry;
+  Notify notify;
+  Timeouts timeouts;
+  Duration history_keep = std::chrono::hours(24 * 7);
+  std::vector<Destination> destinations;
+  std::vector<Channel> channels;
+  Admin admin;
+  Log log;
+};
+
+/// Most specific wins: exact, then the longest "*.suffix" (or "*suffix"), then "*". Null: none.
+const Route* route_for(const Settings& settings, std::string_view destination);
+/// The effective values for a destination, defaults filled in.
+Destination destination_settings(const Settings& settings, std::string_view destination);
+
+}  // namespace mansio::settings
