@@ -26,6 +26,21 @@ struct LaneKey {
   friend auto operator<=>(const LaneKey&, const LaneKey&) = default;
 };
 
+/// The part of a lane that is served in one order.
+struct FlowKey {
+  LaneKey lane;
+  PriorityClass klass = PriorityClass::normal;
+  std::uint32_t flow = 0;            ///< flow_of(message)
+  friend auto operator<=>(const FlowKey&, const FlowKey&) = default;
+};
+
+/// Place of a due entry in its flow, in the order of service; as a cursor: strictly after it.
+struct DueCursor {
+  Time due{};
+  QueueId id;
+  friend auto operator<=>(const DueCursor&, const DueCursor&) = default;
+};
+
 /// Durable state of a recipient. Final states are never left (C6 of the durability contract).
 enum class RecipientState : std::uint8_t {
   queued,       ///< has a due time (now or later)

@@ -153,13 +153,8 @@ struct StoredMessage {
 };
 using StoredMessagePtr = std::shared_ptr<const StoredMessage>;
 
-/// The part of a lane that is served in one order.
-struct FlowKey {
-  LaneKey lane;
-  PriorityClass klass = PriorityClass::normal;
-  std::uint32_t flow = 0;
-  friend auto operator<=>(const FlowKey&, const FlowKey&) = default;
-};
+using mansio::DueCursor;
+using mansio::FlowKey;
 
 /// Recipients of one message in one lane that are due together.
 struct DueEntry {
@@ -167,12 +162,6 @@ struct DueEntry {
   Time due{};
   std::vector<std::uint32_t> recipients;
   StoredMessagePtr message;
-};
-
-/// Position in a flow, strictly after the entry (due, id).
-struct DueCursor {
-  Time due{};
-  QueueId id;
 };
 
 struct DuePage {
