@@ -6,10 +6,10 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 
-namespace mansio {
+namespace mansio::cli {
 
 /// Registers the verb with its options. When it was given on the command line, `action` is set to
 /// what runs it and returns the exit code. `app` and `action` must outlive the parse.
 void add_sink_command(CLI::App& app, std::function<int()>& action);
 
-}  // namespace mansio
+}  // namespace mansio::cli
