@@ -1,6 +1,7 @@
 // `mansio load`: the load generator. Speaks SMTP or LMTP over connections that are reused and
 // pipelined, as lean as possible, because it is the yardstick of the benchmarks. It works without a
-// daemon's admin API and shares no protocol code with the engine, so that a mistake there shows here.
+// daemon's admin API and shares no protocol code with the engine, so that a mistake there shows
+// here.
 #pragma once
 
 #include <CLI/CLI.hpp>
