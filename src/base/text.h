@@ -17,5 +17,7 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 std::optional<std::uint64_t> parse_decimal(std::string_view text);
 /// Control octets, quotes and backslashes as \xNN, \" and \\; for logs and messages to people.
 std::string escape(std::string_view text);
+/// The inside of a JSON string (RFC 8259 §7); octets that are not UTF-8 become U+FFFD.
+std::string json_escape(std::string_view text);
 
 }  // namespace mansio
