@@ -24,6 +24,7 @@ namespace mansio {
 
 /// What an edge hands over. Content: octets in memory, or sealed in the spool under content.id.
 struct Submission {
+  QueueId id;                           ///< from new_id() (it stands in the Received line); nil: the queue makes one
   Envelope envelope;
   Content content;
   std::string tenant = "default";
