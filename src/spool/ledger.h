@@ -29,11 +29,14 @@ struct Applied {
 };
 
 /// Applies one operation to `state` (null: the message does not exist). Admit creates the state.
+/// A state that readers may hold is never written to: a change puts a changed copy into `state`.
+/// Finished messages keep their state here; the committer drops it (see Applied::finished).
 /// Settle and Change leave their notices to the caller, who applies each as an Admit when
 /// answer.status is committed and answer.changed > 0. Claim is not taken here (see claim()).
 Applied apply(const Operation& operation, std::shared_ptr<StoredMessage>& state);
 
-/// Leases the message if it has due, unleased recipients in the lane.
+/// Leases the message if it has due recipients in the lane and no lease that runs. Then `claimed`
+/// of the answer has one entry; otherwise nothing changed and the answer is `refused`.
 Applied claim(const Claim& claim, std::shared_ptr<StoredMessage>& state);
 
 /// The message's contribution to the totals of its tenant.

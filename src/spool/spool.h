@@ -227,6 +227,7 @@ struct Totals {
     return accepted == delivered + failed + expired + removed + moved + queued;
   }
   Totals& operator+=(const Totals& other);
+  Totals& operator-=(const Totals& other);
   friend bool operator==(const Totals&, const Totals&) = default;
 };
 
@@ -279,7 +280,7 @@ class AttemptMark {
 struct InDoubt {
   QueueId id;
   std::vector<std::uint32_t> recipients;
-  std::uint32_t attempt = 0;
+  std::uint32_t attempt = 0;           ///< see Spool::mark_attempt
 };
 
 /// Why a spool cannot be opened, with the exit status that the daemon ends with.
@@ -308,6 +309,8 @@ class Spool {
   // The daemon's side
   virtual void submit(std::vector<Request> requests, CompletionSink& sink) = 0;
   virtual std::unique_ptr<ContentWriter> open_content(const QueueId& content_id) = 0;
+  /// `attempt`: the number of this attempt, the recipients' highest `tries` before it plus one. A
+  /// recipient with tries >= attempt at opening has had its outcome and is not in doubt.
   /// `durable`: the mark is synced before it returns (in_doubt = "hold"); it then may block.
   virtual std::unique_ptr<AttemptMark> mark_attempt(const QueueId& id,
                                                     std::span<const std::uint32_t> recipients,
@@ -331,6 +334,7 @@ class Spool {
                             Done<std::string> done) = 0;
   /// Complete, oldest first; also for messages that are gone, while [history] keep lasts.
   virtual void history(const QueueId& id, Done<std::vector<HistoryEntry>> done) = 0;
+  /// Events with the number `seq` or higher, at most `limit`; the first event has number 1.
   virtual void events_since(std::uint64_t seq, std::size_t limit, Done<EventPage> done) = 0;
 
   // State
