@@ -1,0 +1,393 @@
+#include "admin/api.h"
+
+#include "admin/openapi.h"
+#include "admin/request.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace mansio::admin {
+namespace {
+
+constexpr std::size_t page_messages = 100;
+constexpr std::size_t page_messages_max = 1000;
+constexpr std::uint64_t content_octets_max = 8ull << 20;  // in memory per request, not per message
+
+net::HttpResponse json_response(const Json& json, int status = 200) {
+  net::HttpResponse response;
+  response.status = status;
+  response.body = dump(json) + "\n";
+  response.headers["X-Content-Type-Options"] = "nosniff";
+  response.headers["Cache-Control"] = "no-store";
+  return response;
+}
+
+net::HttpResponse error_response(int status, std::string_view code, std::string_view message,
+                                 std::string_view field = {}) {
+  return json_response(error_json(code, message, field), status);
+}
+
+net::HttpResponse field_response(const FieldError& error) {
+  return error_response(400, "invalid", error.message, error.field);
+}
+
+net::HttpResponse missing_response(const QueueId& id) {
+  return error_response(404, "missing", "no message with id " + id.to_string());
+}
+
+/// Reads fail for a message that is gone, or for a spool that is in trouble.
+net::HttpResponse read_failed(const ErrorCode& error, const QueueId& id) {
+  if (error == spool::make_error_code(spool::Errc::missing)) return missing_response(id);
+  if (error == spool::make_error_code(spool::Errc::corrupt)) {
+    return error_response(500, "corrupt", "message " + id.to_string() + " is damaged: quarantined");
+  }
+  return error_response(503, "spool", "the spool cannot be read: " + error.message());
+}
+
+std::string probe_text(bool accepting, const std::string& reason) {
+  return accepting || !reason.empty() ? reason : "not accepting";
+}
+
+/// Takes a value that a route has beside the selector; false: not a number within the bounds.
+bool take_number(std::map<std::string, std::string>& values, const char* name, std::uint64_t least,
+                 std::uint64_t most, std::uint64_t& number) {
+  const auto found = values.find(name);
+  if (found == values.end()) return true;
+  const auto parsed = parse_decimal(found->second);
+  if (!parsed || *parsed < least || *parsed > most) return false;
+  number = *parsed;
+  values.erase(found);
+  return true;
+}
+
+std::string origin_host(std::string_view origin) {
+  const std::size_t scheme = origin.find("://");
+  return scheme == std::string_view::npos ? "" : to_lower(origin.substr(scheme + 3));
+}
+
+std::string actor_of(const net::HttpRequest& request) {
+  return request.is_unix ? "operator unix" : "operator " + request.peer.address;
+}
+
+}  // namespace
+
+AdminApi::AdminApi(Queue& queue, Clock& clock, ApiOptions options)
+    : queue_(queue), clock_(clock), options_(std::move(options)), started_at_(clock.now()) {}
+
+Task<net::HttpResponse> AdminApi::handle(net::HttpRequest request) {
+  if (auto refusal = refuse_caller(request)) co_return std::move(*refusal);
+  const std::string_view target = request.target;
+  const std::size_t question = target.find('?');
+  const Match match = find_route(request.method, target.substr(0, question));
+  if (match.route == nullptr) {
+    if (match.allow.empty()) co_return error_response(404, "not_found", "there is no such path");
+    auto response = error_response(405, "method", request.method + " is not allowed here");
+    response.headers["Allow"] = match.allow;
+    co_return response;
+  }
+  const Route& route = *match.route;
+
+  Values values;
+  const std::string_view query =
+      question == std::string_view::npos ? std::string_view() : target.substr(question + 1);
+  if (const auto error = parse_query(query, values)) co_return field_response(*error);
+  for (const auto& [name, value] : values) {
+    if (!route.accepts(name)) {
+      co_return error_response(400, "invalid", "there is no such parameter here", name);
+    }
+  }
+  QueueId id;
+  if (route.has_id()) {
+    const auto parsed = QueueId::parse(match.id);
+    if (!parsed) co_return error_response(400, "invalid", "not a queue id", "id");
+    id = *parsed;
+  }
+  co_return co_await dispatch(route, id, std::move(values), request);
+}
+
+std::optional<net::HttpResponse> AdminApi::refuse_caller(const net::HttpRequest& request) const {
+  if (!request.is_unix && !request.is_loopback) {
+    return error_response(403, "forbidden", "only loopback and the Unix socket are served");
+  }
+  const std::string_view host = request.header("host");
+  // A page of another site reaches loopback through a name of its own; no browser speaks to a
+  // socket.
+  if (!request.is_unix && !is_own_host(host, options_.hosts)) {
+    return error_response(421, "misdirected", "the Host header names another host", "Host");
+  }
+  const std::string_view origin = request.header("origin");
+  const std::string_view site = request.header("sec-fetch-site");
+  const bool foreign = (!origin.empty() && origin_host(origin) != to_lower(host)) ||
+                       site == "cross-site" || site == "same-site";
+  if (foreign) return error_response(403, "forbidden", "a request of another origin", "Origin");
+  return std::nullopt;
+}
+
+Task<net::HttpResponse> AdminApi::dispatch(const Route& route, QueueId id, Values values,
+                                           const net::HttpRequest& request) {
+  switch (route.action) {
+    case Action::status:
+      co_return co_await status();
+    case Action::summary:
+      co_return co_await summary();
+    case Action::list:
+      co_return co_await list(std::move(values));
+    case Action::show:
+      co_return co_await show(id);
+    case Action::content:
+      co_return co_await content(id, std::move(values));
+    case Action::history:
+      co_return co_await history(id);
+    case Action::why:
+      co_return co_await why(id);
+    case Action::change:
+      co_return co_await change(route, request);
+    case Action::lanes:
+      co_return co_await lanes();
+    case Action::openapi:
+      co_return json_response(openapi_document(options_.version));
+    case Action::metrics:
+      co_return co_await metrics();
+    case Action::alive:
+      break;
+    case Action::ready:
+      co_return ready();
+  }
+  Json alive;
+  alive["status"] = "ok";
+  alive["reason"] = "";
+  co_return json_response(alive);
+}
+
+Task<net::HttpResponse> AdminApi::status() {
+  const QueueStatistics statistics = co_await queue_.statistics();
+  const auto settings = queue_.settings();
+  std::string reason;
+  const bool accepting = queue_.accepting(&reason);
+  Json json;
+  json["version"] = options_.version;
+  json["hostname"] = settings->server.hostname;
+  json["time"] = time_json(clock_.now());
+  json["started_at"] = time_json(started_at_);
+  json["accepting"] = accepting;
+  json["reason"] = accepting ? "" : probe_text(accepting, reason);
+  Json numbers = Json::object();
+  for (const auto& [name, value] : queue_.spool().statistics()) numbers[name] = value;
+  json["spool"]["url"] = settings->spool.url;
+  json["spool"]["durable"] = !settings->spool.url.starts_with("memory:");
+  json["spool"]["health"] = to_text(queue_.spool().health());
+  json["spool"]["statistics"] = std::move(numbers);
+  json["queue"]["sessions"] = statistics.sessions;
+  json["queue"]["in_flight"] = statistics.in_flight;
+  json["queue"]["window_messages"] = statistics.window_messages;
+  json["queue"]["window_octets"] = statistics.window_octets;
+  json["queue"]["lanes_in_memory"] = statistics.lanes_in_memory;
+  json["queue"]["faults"] = statistics.faults;
+  json["listeners"] = Json::array();
+  const auto listeners =
+      options_.listeners ? options_.listeners() : std::vector<ListenerStatistics>();
+  for (const ListenerStatistics& listener : listeners) {
+    Json one;
+    one["protocol"] = listener.protocol;
+    one["address"] = listener.address;
+    one["connections"] = listener.connections;
+    one["connections_total"] = listener.connections_total;
+    one["connections_refused"] = listener.connections_refused;
+    one["messages_total"] = listener.messages_total;
+    json["listeners"].push_back(std::move(one));
+  }
+  co_return json_response(json);
+}
+
+Task<net::HttpResponse> AdminApi::summary() {
+  const QueueStatistics statistics = co_await queue_.statistics();
+  // One snapshot, so that the whole is the sum of the tenants shown.
+  const std::vector<spool::TenantTotals> tenants = queue_.tenant_totals();
+  spool::Totals totals;
+  for (const spool::TenantTotals& tenant : tenants) totals += tenant.totals;
+  co_return json_response(summary_json(totals, tenants, statistics.in_flight));
+}
+
+Task<net::HttpResponse> AdminApi::list(Values values) {
+  std::uint64_t limit = page_messages;
+  if (!take_number(values, "limit", 1, page_messages_max, limit)) {
+    co_return error_response(400, "invalid", "expected a number from 1 to 1000", "limit");
+  }
+  std::string resume;
+  if (const auto found = values.find("resume"); found != values.end()) {
+    resume = found->second;
+    values.erase(found);
+  }
+  QueueSelector selector;
+  if (const auto error = parse_selector(values, clock_.now(), selector)) {
+    co_return field_response(*error);
+  }
+  if (selector.stored.selects_nothing()) selector.stored.everything = true;
+  const auto page = co_await queue_.list(std::move(selector), std::move(resume), limit);
+  if (!page) {
+    co_return error_response(503, "spool", "the spool cannot be read: " + page.error().message());
+  }
+  Json json;
+  json["messages"] = Json::array();
+  for (const ListedMessage& listed : page->messages)
+    json["messages"].push_back(listed_json(listed));
+  json["resume"] = page->resume;
+  co_return json_response(json);
+}
+
+Task<Result<std::optional<ListedMessage>>> AdminApi::find(QueueId id) {
+  QueueSelector selector;
+  selector.stored.ids.push_back(id);
+  auto page = co_await queue_.list(std::move(selector), std::string(), 1);
+  if (!page) co_return page.error();
+  std::optional<ListedMessage> found;
+  if (!page->messages.empty()) found = std::move(page->messages.front());
+  co_return found;
+}
+
+Task<net::HttpResponse> AdminApi::show(QueueId id) {
+  const auto found = co_await find(id);
+  if (!found) co_return read_failed(found.error(), id);
+  if (!*found) co_return missing_response(id);
+  co_return json_response(message_json(**found));
+}
+
+Task<net::HttpResponse> AdminApi::content(QueueId id, Values values) {
+  std::uint64_t offset = 0;
+  std::uint64_t length = content_octets_max;
+  if (!take_number(values, "offset", 0, UINT64_MAX, offset)) {
+    co_return error_response(400, "invalid", "expected a whole number", "offset");
+  }
+  if (!take_number(values, "length", 1, content_octets_max, length)) {
+    co_return error_response(400, "invalid", "expected a number from 1 to 8388608", "length");
+  }
+  const auto stored = co_await queue_.get(id);
+  if (!stored) co_return read_failed(stored.error(), id);
+  if (*stored == nullptr) co_return missing_response(id);
+  const std::uint64_t size = (*stored)->message.content.facts.size;
+  if (offset > size) {
+    auto response = error_response(416, "range", "the message is shorter", "offset");
+    response.headers["Content-Range"] = "bytes */" + std::to_string(size);
+    co_return response;
+  }
+  auto octets = co_await queue_.content(id, offset, length);
+  if (!octets) co_return read_failed(octets.error(), id);
+
+  net::HttpResponse response;
+  response.body = std::move(*octets);
+  // Hostile octets: never rendered, never guessed at.
+  response.content_type = "text/plain";
+  response.headers["X-Content-Type-Options"] = "nosniff";
+  response.headers["Content-Disposition"] = "attachment; filename=\"" + id.to_string() + ".eml\"";
+  response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox";
+  response.headers["Cache-Control"] = "no-store";
+  if (response.body.size() < size) {
+    response.status = 206;
+    const std::uint64_t end = offset + response.body.size();
+    response.headers["Content-Range"] = response.body.empty() ? "bytes */" + std::to_string(size)
+                                                              : "bytes " + std::to_string(offset) +
+                                                                    "-" + std::to_string(end - 1) +
+                                                                    "/" + std::to_string(size);
+  }
+  co_return response;
+}
+
+Task<net::HttpResponse> AdminApi::history(QueueId id) {
+  const auto entries = co_await queue_.history(id);
+  if (!entries) co_return read_failed(entries.error(), id);
+  if (entries->empty()) co_return missing_response(id);
+  Json json;
+  json["id"] = id.to_string();
+  json["history"] = Json::array();
+  for (const spool::HistoryEntry& entry : *entries) json["history"].push_back(history_json(entry));
+  co_return json_response(json);
+}
+
+Task<net::HttpResponse> AdminApi::why(QueueId id) {
+  const auto waits = co_await queue_.why(id);
+  if (!waits) co_return read_failed(waits.error(), id);
+  if (waits->empty()) co_return missing_response(id);
+  Json json;
+  json["id"] = id.to_string();
+  json["waits"] = Json::array();
+  for (const Wait& wait : *waits) json["waits"].push_back(wait_json(wait));
+  co_return json_response(json);
+}
+
+Task<net::HttpResponse> AdminApi::change(const Route& route, const net::HttpRequest& request) {
+  const std::string_view type = request.header("content-type");
+  if (to_lower(trim(type.substr(0, type.find(';')))) != "application/json") {
+    co_return error_response(415, "content_type", "expected application/json", "Content-Type");
+  }
+  ChangeRequest wanted;
+  if (const auto error = parse_change(request.body, clock_.now(), wanted)) {
+    co_return field_response(*error);
+  }
+  // Which of the given ids are in the queue at all; the rest is reported as missing.
+  std::vector<QueueId> missing;
+  for (const QueueId& id : wanted.selector.stored.ids) {
+    const auto stored = co_await queue_.get(id);
+    const bool gone = stored ? *stored == nullptr
+                             : stored.error() == spool::make_error_code(spool::Errc::missing);
+    if (gone) missing.push_back(id);
+  }
+  const std::string actor = actor_of(request);
+  const BulkResult result = co_await queue_.apply(*route.verb, std::move(wanted.selector),
+                                                  wanted.reason, actor, wanted.dry_run);
+  log::info("admin_change")
+      .field("verb", route.name)
+      .field("actor", actor)
+      .field("reason", wanted.reason)
+      .field("dry_run", wanted.dry_run)
+      .field("matched", result.matched)
+      .field("changed", result.changed)
+      .field("error", result.error);
+  if (!result.error.empty()) {
+    co_return error_response(503, "spool",
+                             "stopped after " + std::to_string(result.changed) + " of " +
+                                 std::to_string(result.matched) + " recipients: " + result.error);
+  }
+  Json json;
+  json["matched"] = result.matched;
+  json["changed"] = result.changed;
+  if (!missing.empty()) {
+    json["missing"] = Json::array();
+    for (const QueueId& id : missing) json["missing"].push_back(id.to_string());
+  }
+  co_return json_response(json);
+}
+
+Task<net::HttpResponse> AdminApi::lanes() {
+  const std::vector<LaneStatus> all = co_await queue_.lanes();
+  Json json;
+  json["lanes"] = Json::array();
+  for (const LaneStatus& lane : all) json["lanes"].push_back(lane_json(lane));
+  co_return json_response(json);
+}
+
+Task<net::HttpResponse> AdminApi::metrics() {
+  MetricsInput input;
+  input.queue = co_await queue_.statistics();
+  input.version = options_.version;
+  input.started_at = started_at_;
+  input.accepting = queue_.accepting();
+  input.health = queue_.spool().health();
+  input.tenants = queue_.tenant_totals();
+  if (options_.listeners) input.listeners = options_.listeners();
+  input.spool = queue_.spool().statistics();
+  input.log_lines_dropped = log::dropped();
+  net::HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = metrics_text(input);
+  co_return response;
+}
+
+net::HttpResponse AdminApi::ready() const {
+  std::string reason;
+  const bool accepting = queue_.accepting(&reason);
+  Json json;
+  json["status"] = accepting ? "accepting" : "not accepting";
+  json["reason"] = accepting ? "" : probe_text(accepting, reason);
+  return json_response(json, accepting ? 200 : 503);
+}
+
+}  // namespace mansio::admin

@@ -1,0 +1,137 @@
+#include "admin/selector.h"
+
+#include <limits>
+
+#include "base/octets.h"
+#include "base/text.h"
+
+namespace mansio::admin {
+namespace {
+
+std::optional<std::uint32_t> parse_count(std::string_view text) {
+  const auto number = parse_decimal(text);
+  if (!number || *number > std::numeric_limits<std::uint32_t>::max()) return std::nullopt;
+  return static_cast<std::uint32_t>(*number);
+}
+
+/// The durable state beneath a state of the moment.
+RecipientState durable(LivingState state) {
+  switch (state) {
+    case LivingState::held:
+      return RecipientState::held;
+    case LivingState::in_doubt:
+      return RecipientState::in_doubt;
+    case LivingState::quarantined:
+      return RecipientState::quarantined;
+    case LivingState::active:
+    case LivingState::deferred:
+    case LivingState::suspended:
+    case LivingState::in_flight:
+      break;
+  }
+  return RecipientState::queued;
+}
+
+const char* expected(ParameterType type) {
+  switch (type) {
+    case ParameterType::text:
+      return "text that is not empty";
+    case ParameterType::count:
+      return "a whole number";
+    case ParameterType::octets:
+      return "a size such as 512 or 10MiB";
+    case ParameterType::duration:
+      return "a duration such as 90s, 15m or 2d";
+    case ParameterType::state:
+      return "one of active, deferred, held, suspended, in_flight, in_doubt, quarantined";
+  }
+  return "";
+}
+
+/// False: the value is not of its type.
+bool set(const std::string& name, const std::string& value, Time now, QueueSelector& selector) {
+  spool::Selector& stored = selector.stored;
+  if (value.empty()) return false;
+  if (name == "destination") stored.destination = value;
+  if (name == "binding") stored.binding = value;
+  if (name == "sender") stored.sender = value;
+  if (name == "recipient") stored.recipient = value;
+  if (name == "tenant") stored.tenant = value;
+  if (name == "subject") stored.subject = value;
+  if (name == "state") {
+    selector.state = parse_living_state(value);
+    if (!selector.state) return false;
+    stored.state = durable(*selector.state);
+  }
+  if (name == "older_than") {
+    const auto age = parse_duration(value);
+    if (!age || *age > now.time_since_epoch()) return false;
+    stored.accepted_before = now - *age;
+  }
+  if (name == "tries_min" || name == "retries_min") {
+    const auto count = parse_count(value);
+    if (!count) return false;
+    (name == "tries_min" ? stored.tries_min : stored.retries_min) = *count;
+  }
+  if (name == "size_min") {
+    const auto octets = parse_octets(value);
+    if (!octets) return false;
+    stored.size_min = *octets;
+  }
+  return true;
+}
+
+}  // namespace
+
+const std::vector<Parameter>& selector_parameters() {
+  static const std::vector<Parameter> parameters = {
+      {"destination", ParameterType::text,
+       "Routing domain of the recipient; a leading * matches any beginning."},
+      {"binding", ParameterType::text, "Binding of the recipient's lane."},
+      {"sender", ParameterType::text,
+       "Reverse-path; <> for the null path; a leading * matches any beginning."},
+      {"recipient", ParameterType::text,
+       "Address of the recipient; a leading * matches any beginning."},
+      {"tenant", ParameterType::text, "Tenant of the message."},
+      {"state", ParameterType::state, "State of the recipient at this moment."},
+      {"older_than", ParameterType::duration, "Accepted longer ago than this."},
+      {"tries_min", ParameterType::count, "Tried at least so often."},
+      {"retries_min", ParameterType::count,
+       "Deferred at least so often: finds mail that defies delivery."},
+      {"size_min", ParameterType::octets, "At least so large."},
+      {"subject", ParameterType::text, "Part of the subject, upper and lower case alike."},
+  };
+  return parameters;
+}
+
+std::optional<FieldError> parse_selector(const std::map<std::string, std::string>& values, Time now,
+                                         QueueSelector& selector) {
+  for (const auto& [name, value] : values) {
+    const Parameter* parameter = nullptr;
+    for (const Parameter& candidate : selector_parameters()) {
+      if (candidate.name == name) parameter = &candidate;
+    }
+    if (parameter == nullptr) return FieldError{name, "there is no such selector"};
+    if (!set(name, value, now, selector)) {
+      return FieldError{name, std::string("expected ") + expected(parameter->type)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<FieldError> text_values(const Json& object, std::string_view where,
+                                      std::map<std::string, std::string>& values) {
+  if (!object.is_object()) return FieldError{std::string(where), "expected an object"};
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_string()) {
+      values[name] = value.get<std::string>();
+    } else if (value.is_number_unsigned()) {
+      values[name] = std::to_string(value.get<std::uint64_t>());
+    } else {
+      return FieldError{std::string(where) + "." + name, "expected text or a whole number"};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace mansio::admin
