@@ -259,7 +259,9 @@ void Encoder::id(const QueueId& value) {
   out_.append(reinterpret_cast<const char*>(value.octets.data()), value.octets.size());
 }
 
-void Encoder::time(Time value) { u64(static_cast<std::uint64_t>(value.time_since_epoch().count())); }
+void Encoder::time(Time value) {
+  u64(static_cast<std::uint64_t>(value.time_since_epoch().count()));
+}
 
 // ---- Decoder ----------------------------------------------------------------------------------
 

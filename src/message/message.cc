@@ -6,25 +6,38 @@ namespace mansio {
 
 const char* to_text(PriorityClass klass) {
   switch (klass) {
-    case PriorityClass::deadline: return "deadline";
-    case PriorityClass::high: return "high";
-    case PriorityClass::normal: return "normal";
-    case PriorityClass::low: return "low";
+    case PriorityClass::deadline:
+      return "deadline";
+    case PriorityClass::high:
+      return "high";
+    case PriorityClass::normal:
+      return "normal";
+    case PriorityClass::low:
+      return "low";
   }
   return "unknown";
 }
 
 const char* to_text(RecipientState state) {
   switch (state) {
-    case RecipientState::queued: return "queued";
-    case RecipientState::held: return "held";
-    case RecipientState::in_doubt: return "in_doubt";
-    case RecipientState::quarantined: return "quarantined";
-    case RecipientState::delivered: return "delivered";
-    case RecipientState::failed: return "failed";
-    case RecipientState::expired: return "expired";
-    case RecipientState::removed: return "removed";
-    case RecipientState::moved: return "moved";
+    case RecipientState::queued:
+      return "queued";
+    case RecipientState::held:
+      return "held";
+    case RecipientState::in_doubt:
+      return "in_doubt";
+    case RecipientState::quarantined:
+      return "quarantined";
+    case RecipientState::delivered:
+      return "delivered";
+    case RecipientState::failed:
+      return "failed";
+    case RecipientState::expired:
+      return "expired";
+    case RecipientState::removed:
+      return "removed";
+    case RecipientState::moved:
+      return "moved";
   }
   return "unknown";
 }
@@ -34,12 +47,14 @@ bool is_final(RecipientState state) {
     case RecipientState::queued:
     case RecipientState::held:
     case RecipientState::in_doubt:
-    case RecipientState::quarantined: return false;
+    case RecipientState::quarantined:
+      return false;
     case RecipientState::delivered:
     case RecipientState::failed:
     case RecipientState::expired:
     case RecipientState::removed:
-    case RecipientState::moved: return true;
+    case RecipientState::moved:
+      return true;
   }
   return false;
 }

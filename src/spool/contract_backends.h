@@ -73,9 +73,8 @@ inline std::vector<Backend> contract_backends() {
                         return std::make_unique<MemoryBackend>(options);
                       }});
 #ifdef MANSIO_HAS_FILE_BACKEND
-  backends.push_back({"file", [](const ContractOptions& options) {
-                        return make_file_backend(options);
-                      }});
+  backends.push_back(
+      {"file", [](const ContractOptions& options) { return make_file_backend(options); }});
 #endif
   return backends;
 }

@@ -20,12 +20,12 @@ struct DueChange {
 /// What changed. The state given to apply() was changed accordingly.
 struct Applied {
   Answer answer;
-  bool created = false;                   ///< the message is new
-  bool finished = false;                  ///< its last recipient became final: envelope and content may go
-  std::vector<std::uint32_t> touched;     ///< recipients whose status changed
+  bool created = false;   ///< the message is new
+  bool finished = false;  ///< its last recipient became final: envelope and content may go
+  std::vector<std::uint32_t> touched;  ///< recipients whose status changed
   std::vector<DueChange> due;
-  std::vector<Event> events;              ///< seq is 0: the committer numbers them
-  Totals before, after;                   ///< contribution of this message to its tenant's totals
+  std::vector<Event> events;  ///< seq is 0: the committer numbers them
+  Totals before, after;       ///< contribution of this message to its tenant's totals
 };
 
 /// Applies one operation to `state` (null: the message does not exist). Admit creates the state.

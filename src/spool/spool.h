@@ -6,7 +6,8 @@
 //  1. Only the committer of a backend changes durable state. It applies operations in the order of
 //     submission, through the one Ledger (ledger.h): a second outcome for a recipient, an unknown
 //     index or a stale epoch is refused; totals are its own.
-//  2. `committed` means durable: one sync has covered the operation. `unknown` means that a write or
+//  2. `committed` means durable: one sync has covered the operation. `unknown` means that a write
+//  or
 //     sync failed and nobody can say; the spool is latched then and takes nothing more.
 //  3. Ids are made by the caller and are the key: admitting an id again with the same content is
 //     answered `committed` and changes nothing; with other content `refused`.
@@ -35,39 +36,40 @@ namespace mansio::spool {
 // ---- operations -------------------------------------------------------------------------------
 
 /// Accept a message: content, envelope, every recipient, its due entries and the `accepted` event.
-/// Content: octets in message.content.octets, or null after a ContentWriter for content.id was sealed.
+/// Content: octets in message.content.octets, or null after a ContentWriter for content.id was
+/// sealed.
 struct Admit {
   Message message;
-  std::vector<Time> due;          ///< per recipient
+  std::vector<Time> due;  ///< per recipient
 };
 
 struct RecipientOutcome {
-  std::uint32_t recipient = 0;    ///< index in the envelope
+  std::uint32_t recipient = 0;  ///< index in the envelope
   Disposition disposition;
-  Time next_due{};                ///< for a deferral
+  Time next_due{};  ///< for a deferral
 };
 
 /// The end of an attempt: outcomes, next due times and the notices that they cause, as one.
 struct Settle {
   QueueId id;
-  std::uint64_t epoch = 0;        ///< of the lease it was worked under; 0 for the engine's own delivery
+  std::uint64_t epoch = 0;  ///< of the lease it was worked under; 0 for the engine's own delivery
   Time at{};
   std::vector<RecipientOutcome> outcomes;
-  std::vector<Admit> notices;     ///< admitted only if at least one outcome is applied
+  std::vector<Admit> notices;  ///< admitted only if at least one outcome is applied
 };
 
 /// An operator's change to some recipients of a message. Applies to those in a state that the verb
 /// takes; the answer counts them. Recipients that are final never change.
 enum class Verb : std::uint8_t {
-  make_due,    ///< queued → queued, due at `due`; counts neither a try nor a retry
-  hold,        ///< queued, in_doubt → held
-  release,     ///< held, in_doubt, quarantined → queued, due at `due`
-  fail,        ///< any but final → failed, with `disposition` and `notices`
-  remove,      ///< any but final → removed, no notice
-  expire,      ///< any but final → expired, with `disposition` and `notices`
-  move,        ///< any but final → moved (content was handed to another queue)
+  make_due,       ///< queued → queued, due at `due`; counts neither a try nor a retry
+  hold,           ///< queued, in_doubt → held
+  release,        ///< held, in_doubt, quarantined → queued, due at `due`
+  fail,           ///< any but final → failed, with `disposition` and `notices`
+  remove,         ///< any but final → removed, no notice
+  expire,         ///< any but final → expired, with `disposition` and `notices`
+  move,           ///< any but final → moved (content was handed to another queue)
   mark_in_doubt,  ///< queued → in_doubt
-  quarantine,  ///< any but final → quarantined
+  quarantine,     ///< any but final → quarantined
 };
 const char* to_text(Verb verb);
 
@@ -78,8 +80,8 @@ struct Change {
   Time at{};
   Time due{};
   Disposition disposition;
-  std::string reason;                     ///< for people; goes to the history
-  std::string actor;                      ///< who: "operator root", "engine"
+  std::string reason;  ///< for people; goes to the history
+  std::string actor;   ///< who: "operator root", "engine"
   std::vector<Admit> notices;
 };
 
@@ -106,12 +108,12 @@ using Operation = std::variant<Admit, Settle, Change, Claim, Renew>;
 
 enum class Status : std::uint8_t {
   committed,
-  missing,   ///< no such message
-  refused,   ///< against the rules: the detail says which; nothing changed
-  fenced,    ///< the epoch is stale
-  full,      ///< no room (reserve, quota, queue of the committer); nothing was written
-  corrupt,   ///< the stored record does not decode; it is quarantined
-  unknown,   ///< a write or sync failed: promise nothing, send no reply
+  missing,  ///< no such message
+  refused,  ///< against the rules: the detail says which; nothing changed
+  fenced,   ///< the epoch is stale
+  full,     ///< no room (reserve, quota, queue of the committer); nothing was written
+  corrupt,  ///< the stored record does not decode; it is quarantined
+  unknown,  ///< a write or sync failed: promise nothing, send no reply
 };
 const char* to_text(Status status);
 
@@ -122,16 +124,16 @@ struct Claimed {
 };
 
 struct Answer {
-  std::uint64_t tag = 0;               ///< the request's
+  std::uint64_t tag = 0;  ///< the request's
   Status status = Status::unknown;
-  std::uint32_t changed = 0;           ///< recipients whose state changed
-  std::uint32_t recipients_left = 0;   ///< of the message, not final
-  std::string detail;                  ///< for logs, when not committed
+  std::uint32_t changed = 0;          ///< recipients whose state changed
+  std::uint32_t recipients_left = 0;  ///< of the message, not final
+  std::string detail;                 ///< for logs, when not committed
   std::vector<Claimed> claimed;
 };
 
 struct Request {
-  std::uint64_t tag = 0;               ///< the caller's, comes back in the answer
+  std::uint64_t tag = 0;  ///< the caller's, comes back in the answer
   Operation operation;
 };
 
@@ -146,11 +148,12 @@ class CompletionSink {
 
 /// A message as it is stored now.
 struct StoredMessage {
-  Message message;                     ///< content.octets is null
+  Message message;  ///< content.octets is null
   std::vector<RecipientStatus> recipients;
-  std::uint64_t epoch = 0;             ///< of the last lease; 0: never leased
+  std::uint64_t epoch = 0;  ///< of the last lease; 0: never leased
   Time lease_until{};
 };
+
 using StoredMessagePtr = std::shared_ptr<const StoredMessage>;
 
 using mansio::DueCursor;
@@ -165,39 +168,50 @@ struct DueEntry {
 };
 
 struct DuePage {
-  std::vector<DueEntry> entries;       ///< in (due, id) order; leased messages are left out
-  bool end = false;                    ///< nothing after the last entry
+  std::vector<DueEntry> entries;  ///< in (due, id) order; leased messages are left out
+  bool end = false;               ///< nothing after the last entry
 };
 
 struct FlowSummary {
   FlowKey flow;
-  std::uint64_t queued = 0;            ///< recipients with a due entry
-  Time earliest{};                     ///< low-water mark: nothing is due before it
+  std::uint64_t queued = 0;  ///< recipients with a due entry
+  Time earliest{};           ///< low-water mark: nothing is due before it
 };
 
 struct LaneSummary {
   LaneKey lane;
-  std::uint64_t queued = 0;            ///< recipients not final
+  std::uint64_t queued = 0;  ///< recipients not final
   std::uint64_t held = 0;
-  Time oldest{};                       ///< acceptance of the oldest, approximate
+  Time oldest{};  ///< acceptance of the oldest, approximate
 };
 
 enum class EventKind : std::uint8_t {
-  accepted, delivered, deferred, failed, expired, removed, moved, retried, held, released, in_doubt,
-  quarantined, notice
+  accepted,
+  delivered,
+  deferred,
+  failed,
+  expired,
+  removed,
+  moved,
+  retried,
+  held,
+  released,
+  in_doubt,
+  quarantined,
+  notice
 };
 const char* to_text(EventKind kind);
 
 /// One line of a message's history, and of the event stream.
 struct HistoryEntry {
-  std::uint64_t seq = 0;               ///< grows over the whole spool
+  std::uint64_t seq = 0;  ///< grows over the whole spool
   Time at{};
   EventKind kind = EventKind::accepted;
   std::optional<std::uint32_t> recipient;  ///< index; none: the whole message
   std::string recipient_address;
-  std::uint32_t attempt = 0;           ///< the recipient's tries after it
+  std::uint32_t attempt = 0;  ///< the recipient's tries after it
   Disposition disposition;
-  Time next_due{};                     ///< for a deferral
+  Time next_due{};  ///< for a deferral
   std::string reason;
   std::string actor;
 };
@@ -207,25 +221,27 @@ struct Event {
   HistoryEntry entry;
   std::uint64_t size = 0;
   std::string tenant;
-  LaneKey lane;                        ///< of the recipient; empty for whole-message events
+  LaneKey lane;  ///< of the recipient; empty for whole-message events
 };
 
 struct EventPage {
   std::vector<Event> events;
-  std::uint64_t next_seq = 0;          ///< pass it to the next call
-  std::uint64_t lost = 0;              ///< events before the first that are no longer kept
+  std::uint64_t next_seq = 0;  ///< pass it to the next call
+  std::uint64_t lost = 0;      ///< events before the first that are no longer kept
 };
 
 /// accepted == delivered + failed + expired + removed + moved + queued, always. Unit: recipients.
 struct Totals {
   std::uint64_t accepted = 0, delivered = 0, failed = 0, expired = 0, removed = 0, moved = 0;
-  std::uint64_t queued = 0;            ///< every recipient that is not final
+  std::uint64_t queued = 0;                               ///< every recipient that is not final
   std::uint64_t held = 0, in_doubt = 0, quarantined = 0;  ///< parts of queued
-  std::uint64_t messages = 0;          ///< messages with a recipient that is not final
-  std::uint64_t octets = 0;            ///< content of those messages
+  std::uint64_t messages = 0;  ///< messages with a recipient that is not final
+  std::uint64_t octets = 0;    ///< content of those messages
+
   bool balanced() const {
     return accepted == delivered + failed + expired + removed + moved + queued;
   }
+
   Totals& operator+=(const Totals& other);
   Totals& operator-=(const Totals& other);
   friend bool operator==(const Totals&, const Totals&) = default;
@@ -269,8 +285,8 @@ class ContentWriter {
   virtual void seal(Done<void> done) = 0;
 };
 
-/// Marks the transaction whose final dot is about to be sent, in a file that survives a crash of the
-/// process. Cheap: two memory writes. Release it when the outcome was committed.
+/// Marks the transaction whose final dot is about to be sent, in a file that survives a crash of
+/// the process. Cheap: two memory writes. Release it when the outcome was committed.
 class AttemptMark {
  public:
   virtual ~AttemptMark() = default;  ///< clears the mark
@@ -280,13 +296,14 @@ class AttemptMark {
 struct InDoubt {
   QueueId id;
   std::vector<std::uint32_t> recipients;
-  std::uint32_t attempt = 0;           ///< see Spool::mark_attempt
+  std::uint32_t attempt = 0;  ///< see Spool::mark_attempt
 };
 
 /// Why a spool cannot be opened, with the exit status that the daemon ends with.
 class OpenError : public std::runtime_error {
  public:
-  /// `exit_status`: 73 locked by another process, 74 I/O, 76 damaged, foreign, unexpectedly empty or newer.
+  /// `exit_status`: 73 locked by another process, 74 I/O, 76 damaged, foreign, unexpectedly empty
+  /// or newer.
   OpenError(int exit_status, const std::string& what)
       : std::runtime_error(what), exit_status_(exit_status) {}
 
