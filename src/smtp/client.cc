@@ -1,0 +1,374 @@
+#include "smtp/client.h"
+
+#include <array>
+#include <boost/asio/error.hpp>
+#include <utility>
+
+#include "base/assert.h"
+#include "smtp/data_encoder.h"
+
+namespace mansio::smtp {
+namespace {
+
+constexpr std::size_t read_size = 4096;
+constexpr std::size_t write_size = 64 * 1024;
+
+/// RFC 5321 §4.2.1 knows 4.0.0-like classes only for what peers say; our own answers carry none.
+Answer own_answer(Stage stage, Cause cause, std::string text) {
+  Answer answer;
+  answer.stage = stage;
+  answer.cause = cause;
+  answer.reply.text = std::move(text);
+  return answer;
+}
+
+}  // namespace
+
+std::size_t Transaction::accepted() const {
+  std::size_t count = 0;
+  for (const Answer& answer : recipient) count += answer.positive() ? 1 : 0;
+  return count;
+}
+
+ClientSession::ClientSession(std::unique_ptr<Stream> stream, ClientOptions options, Clock& clock)
+    : stream_(std::move(stream)), options_(std::move(options)), clock_(clock) {
+  MANSIO_ASSERT(stream_ != nullptr);
+  peer_ = stream_->peer();
+}
+
+// ---- the octets ------------------------------------------------------------------------------
+
+void ClientSession::break_off(Cause cause, std::string text) {
+  if (!broken_) {
+    broken_ = true;
+    broken_cause_ = cause;
+    broken_text_ = std::move(text);
+  }
+  output_.clear();
+  stream_->close();
+}
+
+void ClientSession::break_off(Stage stage, const ErrorCode& error) {
+  const std::string where = std::string(" (") + to_text(stage) + ")";
+  if (error == boost::asio::error::timed_out) {
+    break_off(Cause::timeout, "timed out" + where);
+  } else if (error == boost::asio::error::eof) {
+    break_off(Cause::network, "the peer closed the connection" + where);
+  } else {
+    break_off(Cause::network, "connection lost: " + error.message() + where);
+  }
+}
+
+Answer ClientSession::broken_answer(Stage stage) const {
+  return own_answer(stage, broken_cause_, broken_text_);
+}
+
+/// Nothing is outstanding, so nothing may have come: otherwise every later reply would be taken for
+/// the answer to the command before it.
+bool ClientSession::unexpected_input(Stage stage) {
+  if (input_.empty() && !reader_.in_reply()) return false;
+  break_off(Cause::protocol,
+            std::string("the peer sent more replies than commands (") + to_text(stage) + ")");
+  return true;
+}
+
+Task<bool> ClientSession::flush(Stage stage, Duration timeout) {
+  if (broken_) co_return false;
+  if (output_.empty()) co_return true;
+  stream_->set_deadline(clock_.steady_now() + timeout);
+  std::vector<boost::asio::const_buffer> pieces;
+  pieces.emplace_back(output_.data(), output_.size());
+  const Result<void> written = co_await stream_->write(std::move(pieces));
+  output_.clear();
+  if (!written) break_off(stage, written.error());
+  co_return !broken_;
+}
+
+Task<Answer> ClientSession::read_answer(Stage stage, Duration timeout) {
+  stream_->set_deadline(clock_.steady_now() + timeout);
+  for (;;) {
+    if (broken_) co_return broken_answer(stage);
+    const std::size_t used = reader_.feed(input_);
+    input_.erase(0, used);
+    if (reader_.failed()) {
+      break_off(Cause::protocol, reader_.error());
+      continue;
+    }
+    if (reader_.complete()) break;
+    std::array<char, read_size> buffer{};
+    const std::span<char> space(buffer);
+    const Result<std::size_t> got = co_await stream_->read_some(space);
+    if (!got) {
+      break_off(stage, got.error());
+      continue;
+    }
+    input_.append(buffer.data(), *got);
+  }
+  Answer answer;
+  answer.stage = stage;
+  answer.cause = Cause::reply;
+  answer.reply = reader_.take();
+  if (answer.reply.code == 421) closing_ = true;
+  co_return answer;
+}
+
+Task<Answer> ClientSession::command(Stage stage, std::string line, Duration timeout) {
+  if (broken_ || unexpected_input(stage)) co_return broken_answer(stage);
+  output_ += line;
+  if (!co_await flush(stage, timeout)) co_return broken_answer(stage);
+  co_return co_await read_answer(stage, timeout);
+}
+
+bool ClientSession::stale() {
+  return !usable() || !input_.empty() || reader_.in_reply() || stream_->has_input();
+}
+
+// ---- opening ---------------------------------------------------------------------------------
+
+Task<Answer> ClientSession::greet() {
+  co_return co_await read_answer(Stage::greeting, options_.timeouts.greeting);
+}
+
+Task<Answer> ClientSession::hello() {
+  offered_ = Extensions{};
+  const char* verb = options_.lmtp ? "LHLO" : "EHLO";
+  Answer answer =
+      co_await command(Stage::ehlo, simple_command(verb, options_.ehlo), options_.timeouts.hello);
+  if (answer.positive()) {
+    offered_ = parse_extensions(answer.reply.text);
+    // A server that offers STARTTLS within TLS is wrong; RFC 3207 §4.2 says it must not.
+    if (under_tls()) offered_.starttls = false;
+    co_return answer;
+  }
+  const bool unknown_command = answer.replied() && answer.reply.permanent() &&
+                               answer.reply.code != 521 && answer.reply.code != 554;
+  if (options_.lmtp || !unknown_command) co_return answer;
+  co_return co_await command(Stage::ehlo, simple_command("HELO", options_.ehlo),
+                             options_.timeouts.hello);
+}
+
+Task<Answer> ClientSession::start_tls(TlsContext& context, std::string server_name) {
+  MANSIO_ASSERT(!under_tls());
+  Answer answer =
+      co_await command(Stage::starttls, simple_command("STARTTLS"), options_.timeouts.hello);
+  if (!answer.positive()) co_return answer;
+  // Whoever can put octets behind the 220 could have them read as if TLS protected them.
+  if (!input_.empty() || stream_->has_input()) {
+    break_off(Cause::protocol, "the peer sent plain text after agreeing to STARTTLS");
+    co_return broken_answer(Stage::starttls);
+  }
+  stream_->set_deadline(clock_.steady_now() + options_.timeouts.hello);
+  Result<TlsInfo> info = co_await stream_->start_tls(context, false, std::move(server_name));
+  if (!info) {
+    const bool late = info.error() == boost::asio::error::timed_out;
+    break_off(late ? Cause::timeout : Cause::tls,
+              "the TLS handshake failed: " + info.error().message());
+    co_return broken_answer(Stage::starttls);
+  }
+  tls_ = std::move(*info);
+  if (tls_.version.empty()) tls_.version = "TLS";
+  offered_ = Extensions{};
+  co_return answer;
+}
+
+Task<Answer> ClientSession::authenticate(std::string user, std::string password) {
+  if (!under_tls()) {
+    co_return own_answer(Stage::auth, Cause::policy,
+                         "authentication is configured, but the connection has no TLS");
+  }
+  const Duration timeout = options_.timeouts.hello;
+  if (offered_.auth_plain) {
+    const std::string secret = std::string(1, '\0') + user + std::string(1, '\0') + password;
+    co_return co_await command(Stage::auth, simple_command("AUTH PLAIN", base64(secret)), timeout);
+  }
+  if (!offered_.auth_login) {
+    co_return own_answer(
+        Stage::auth, Cause::policy,
+        "authentication is configured, but the host offers neither PLAIN nor LOGIN");
+  }
+  Answer answer = co_await command(Stage::auth, simple_command("AUTH LOGIN"), timeout);
+  if (!answer.replied() || answer.reply.code != 334) co_return answer;
+  answer = co_await command(Stage::auth, simple_command(base64(user)), timeout);
+  if (!answer.replied() || answer.reply.code != 334) co_return answer;
+  co_return co_await command(Stage::auth, simple_command(base64(password)), timeout);
+}
+
+// ---- the envelope ----------------------------------------------------------------------------
+
+Task<Answer> ClientSession::mail(Transaction& transaction) {
+  transaction.recipient.assign(transaction.recipients.size(), Answer{});
+  transaction.sent = true;
+  transaction.mail = co_await command(
+      Stage::mail, mail_command(*transaction.envelope, transaction.facts, offered_),
+      options_.timeouts.mail);
+  co_return transaction.mail;
+}
+
+Task<Answer> ClientSession::recipient(Transaction& transaction, std::size_t index) {
+  if (transaction.recipient.size() <= index) transaction.recipient.resize(index + 1);
+  const Recipient& recipient =
+      transaction.envelope->recipients.at(transaction.recipients.at(index));
+  transaction.recipient[index] =
+      co_await command(Stage::rcpt, rcpt_command(recipient, offered_), options_.timeouts.recipient);
+  co_return transaction.recipient[index];
+}
+
+Task<Answer> ClientSession::data(Transaction& transaction) {
+  transaction.data = co_await command(Stage::data, simple_command("DATA"), options_.timeouts.data);
+  co_return transaction.data;
+}
+
+Task<void> ClientSession::envelope(Transaction& transaction) {
+  if (offered_.pipelining) {
+    if (!broken_ && unexpected_input(Stage::mail)) co_return;
+    queue_envelope(transaction);
+    co_await read_envelope(transaction);
+    co_return;
+  }
+  co_await mail(transaction);
+  if (transaction.mail.positive()) {
+    for (std::size_t i = 0; i < transaction.recipients.size() && usable(); ++i) {
+      co_await recipient(transaction, i);
+    }
+    if (usable() && transaction.accepted() != 0) co_await data(transaction);
+  }
+  co_await recover(transaction);
+}
+
+void ClientSession::queue_envelope(Transaction& transaction) {
+  MANSIO_ASSERT(offered_.pipelining);
+  if (broken_) return;
+  transaction.sent = true;
+  transaction.recipient.assign(transaction.recipients.size(), Answer{});
+  output_ += mail_command(*transaction.envelope, transaction.facts, offered_);
+  for (const std::uint32_t index : transaction.recipients) {
+    output_ += rcpt_command(transaction.envelope->recipients.at(index), offered_);
+  }
+  output_ += simple_command("DATA");
+}
+
+Task<void> ClientSession::read_envelope(Transaction& transaction) {
+  transaction.recipient.resize(transaction.recipients.size());
+  co_await flush(Stage::mail, options_.timeouts.mail);
+  transaction.mail = co_await read_answer(Stage::mail, options_.timeouts.mail);
+  for (Answer& answer : transaction.recipient) {
+    if (closing_) break;
+    answer = co_await read_answer(Stage::rcpt, options_.timeouts.recipient);
+  }
+  if (!closing_) transaction.data = co_await read_answer(Stage::data, options_.timeouts.data);
+  if (!broken_ && !closing_ && unexpected_input(Stage::data)) {
+    // Some reply was not the answer it was taken for: believe none of them.
+    transaction.mail = broken_answer(Stage::mail);
+    transaction.recipient.assign(transaction.recipients.size(), broken_answer(Stage::rcpt));
+    transaction.data = broken_answer(Stage::data);
+  }
+  co_await recover(transaction);
+}
+
+Task<void> ClientSession::recover(Transaction& transaction) {
+  if (!usable()) co_return;
+  // MAIL and RCPT are answered by 2yz or refused, DATA by 354 or refused (RFC 5321 §4.3.2).
+  bool odd = transaction.mail.replied() && transaction.mail.reply.intermediate();
+  for (const Answer& answer : transaction.recipient) {
+    odd |= answer.replied() && answer.reply.intermediate();
+  }
+  odd |= transaction.data.replied() && transaction.data.reply.code != 354 &&
+         transaction.data.reply.code < 400;
+  if (odd) {
+    break_off(Cause::protocol, "a reply does not fit its command");
+    co_return;
+  }
+  const bool hopeless = !transaction.mail.positive() || transaction.accepted() == 0;
+  if (transaction.data_accepted() && !hopeless) co_return;
+  if (transaction.data_accepted()) {
+    // RFC 2920 §3.1: the server waits for a message that has no recipient; an empty one ends it.
+    output_ += ".\r\n";
+    if (!co_await flush(Stage::final_dot, options_.timeouts.block)) co_return;
+    const Answer ignored = co_await read_answer(Stage::final_dot, options_.timeouts.data);
+    if (!ignored.replied() || closing_) co_return;
+  }
+  co_await reset();
+}
+
+// ---- the content -----------------------------------------------------------------------------
+
+Task<void> ClientSession::content(Transaction& transaction, BodySource& source,
+                                  const std::function<void()>& before_dot) {
+  MANSIO_ASSERT(transaction.data_accepted() && transaction.accepted() != 0);
+  // What is queued follows the dot.
+  std::string queued = std::exchange(output_, {});
+  DataEncoder encoder;
+  for (;;) {
+    const Result<std::string_view> piece = co_await source.next();
+    if (!piece) {
+      // Half a message must never be ended by a dot: the peer would take it for the whole.
+      break_off(Cause::local, "the content cannot be read: " + piece.error().message());
+      transaction.content = broken_answer(Stage::body);
+      co_return;
+    }
+    if (piece->empty()) break;
+    encoder.feed(*piece, output_);
+    if (output_.size() < write_size) continue;
+    if (!co_await flush(Stage::body, options_.timeouts.block)) {
+      transaction.content = broken_answer(Stage::body);
+      co_return;
+    }
+    if (stream_->has_input()) {
+      // The peer does not wait for the end: it refuses, or it is gone.
+      transaction.content = co_await read_answer(Stage::body, options_.timeouts.block);
+      if (transaction.content.positive()) {
+        break_off(Cause::protocol, "the peer answered before the end of the content");
+        transaction.content = broken_answer(Stage::body);
+      } else {
+        break_off(Cause::network, "the peer refused the content before its end");
+      }
+      co_return;
+    }
+  }
+  encoder.finish(output_);
+  output_ += queued;
+  if (before_dot) before_dot();
+  transaction.dot_written = true;
+  co_await flush(Stage::final_dot, options_.timeouts.block);
+}
+
+Task<void> ClientSession::final_answers(Transaction& transaction) {
+  const std::size_t accepted = transaction.accepted();
+  const std::size_t expected = options_.lmtp ? accepted : 1;
+  std::vector<Answer> answers;
+  for (std::size_t i = 0; i < expected; ++i) {
+    answers.push_back(co_await read_answer(Stage::final_dot, options_.timeouts.final_dot));
+    if (answers.back().replied() && answers.back().reply.intermediate()) {
+      break_off(Cause::protocol, "a reply does not fit the end of the content");
+      answers.back() = broken_answer(Stage::final_dot);
+    }
+    if (closing_ && !broken_ && i + 1 < expected) {
+      // RFC 2033 §4.2 still owes a reply for each recipient, but 421 was the last word.
+      break_off(Cause::network, "the peer ended the session with replies missing");
+    }
+  }
+  if (!options_.lmtp) answers.resize(accepted, answers.front());
+  transaction.final_answers = std::move(answers);
+}
+
+// ---- the end ---------------------------------------------------------------------------------
+
+Task<Answer> ClientSession::reset() {
+  Answer answer = co_await command(Stage::mail, simple_command("RSET"), options_.timeouts.mail);
+  // RSET is never refused (RFC 5321 §4.1.1.5): a peer that does is in a state we do not know.
+  if (answer.replied() && !answer.positive()) {
+    break_off(Cause::protocol, "the peer refused RSET: " + answer.reply.to_string());
+  }
+  co_return answer;
+}
+
+Task<void> ClientSession::quit() {
+  if (broken_) co_return;
+  output_.clear();
+  if (!closing_) co_await command(Stage::quit, simple_command("QUIT"), options_.timeouts.quit);
+  close();
+}
+
+void ClientSession::close() { break_off(Cause::local, "closed"); }
+
+}  // namespace mansio::smtp
