@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace mansio::testing {
+namespace mansio::fake {
 
 Disposition accept() {
   Disposition disposition;
@@ -187,4 +187,4 @@ std::size_t ScriptedTarget::times_delivered(const std::string& address) const {
   return found == state_->delivered.end() ? 0 : found->second;
 }
 
-}  // namespace mansio::testing
+}  // namespace mansio::fake

@@ -16,7 +16,7 @@
 
 #include "mansio/target.hpp"
 
-namespace mansio::testing {
+namespace mansio::fake {
 
 /// A positive disposition, "250 2.0.0 ok".
 Disposition accept();
@@ -77,4 +77,4 @@ class ScriptedTarget final : public Target {
   std::shared_ptr<State> state_;  // shared with the deliveries
 };
 
-}  // namespace mansio::testing
+}  // namespace mansio::fake
