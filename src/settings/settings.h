@@ -19,33 +19,33 @@ struct Server {
   Duration drain = std::chrono::seconds(30);
   std::uint32_t connections_out_max = 20000;
   std::uint32_t connections_out_reserve = 200;
-  std::uint32_t loops = 0;                     ///< event loops; 0: one per core
+  std::uint32_t loops = 0;  ///< event loops; 0: one per core
 };
 
 struct Spool {
-  std::string url;                             ///< memory: | file:PATH
-  std::uint64_t reserve = 1ull << 30;          ///< free octets below which nothing is accepted
-  double reserve_share = 0.05;                 ///< and this share of the file system
-  bool existing = false;                       ///< must hold a spool already: an empty folder is an error
+  std::string url;                     ///< memory: | file:PATH
+  std::uint64_t reserve = 1ull << 30;  ///< free octets below which nothing is accepted
+  double reserve_share = 0.05;         ///< and this share of the file system
+  bool existing = false;               ///< must hold a spool already: an empty folder is an error
 };
 
 struct Listener {
-  std::string protocol;                        ///< smtp | lmtp | http
+  std::string protocol = "smtp";  ///< smtp | lmtp
   Endpoint address;
-  std::vector<std::string> relay_from;         ///< networks
-  std::string tls = "none";                    ///< none | starttls | implicit
-  std::string certificate, key;                ///< PEM files
-  std::string bare_newline = "reject";         ///< reject | normalize
+  std::vector<std::string> relay_from;  ///< networks
+  std::string tls = "none";             ///< none | starttls | implicit
+  std::string certificate, key;         ///< PEM files
+  std::string bare_newline = "reject";  ///< reject | normalize
 };
 
 struct Limits {
   std::uint32_t connections = 10000;
   std::uint32_t connections_per_client = 200;
-  bool connections_per_client_set = false;     ///< then it holds for relay_from too
+  bool connections_per_client_set = false;  ///< then it holds for relay_from too
   std::uint64_t message = 50ull << 20;
   std::uint32_t recipients = 1000;
   std::uint32_t line = 998;
-  std::string line_over = "encode";            ///< encode | reject
+  std::string line_over = "encode";  ///< encode | reject
   std::uint32_t command_line = 4096;
   std::uint64_t header = 1ull << 20;
   std::uint32_t header_lines = 2000;
@@ -58,20 +58,22 @@ struct Limits {
   Duration message_time = std::chrono::hours(1);
   std::uint32_t data_rate = 500;
   Duration tls_handshake = std::chrono::seconds(30);
-  std::uint64_t memory = 256ull << 20;         ///< content held in memory by the queue and the listeners
+  std::uint64_t memory = 256ull << 20;  ///< content held in memory by the queue and the listeners
   std::uint64_t content_in_memory = 256ull << 10;  ///< larger content is streamed to the spool
 };
 
 struct Auth {
-  std::string user, password;                  ///< password: also "file:PATH" or "env:NAME"
+  std::string user;
+  std::string password;       ///< the secret itself, read by load(); never shown
+  std::string password_from;  ///< "file:PATH" or "env:NAME" where it came from, else ""
 };
 
 struct Route {
   std::string pattern;
   std::string channel = "smtp";
-  std::vector<Endpoint> next_hop;              ///< address may be a host name
+  std::vector<Endpoint> next_hop;  ///< address may be a host name
   std::uint16_t port = 25;
-  std::string tls = "opportunistic";           ///< none | opportunistic | required
+  std::string tls = "opportunistic";  ///< none | opportunistic | required
   bool tls_verify = false;
   std::optional<Auth> auth;
 };
@@ -84,16 +86,16 @@ struct Retry {
   Duration lifetime = std::chrono::hours(120);
   std::uint32_t tries_max = 0;
   std::vector<Duration> intervals;
-  std::string in_doubt = "resend";             ///< resend | hold
+  std::string in_doubt = "resend";  ///< resend | hold
 };
 
 struct Notify {
   Duration lifetime = std::chrono::hours(24);
-  std::string return_content = "headers";      ///< headers | full | none
+  std::string return_content = "headers";  ///< headers | full | none
   std::uint64_t return_max = 50ull << 10;
 };
 
-struct Timeouts {                              ///< [timeouts]: client side, RFC 5321 §4.5.3.2
+struct Timeouts {  ///< [timeouts]: client side, RFC 5321 §4.5.3.2
   Duration connect = std::chrono::seconds(30);
   Duration greeting = std::chrono::minutes(5);
   Duration ehlo = std::chrono::minutes(5);
@@ -103,30 +105,34 @@ struct Timeouts {                              ///< [timeouts]: client side, RFC
   Duration block = std::chrono::minutes(3);
   Duration final_dot = std::chrono::minutes(10);
   Duration quit = std::chrono::seconds(5);
-  Duration idle = std::chrono::seconds(5);     ///< a connection waits so long for more work
+  Duration idle = std::chrono::seconds(5);  ///< a connection waits so long for more work
 };
+
+inline constexpr std::uint32_t destination_connections = 32;
+inline constexpr std::uint32_t destination_messages = 0;  ///< no limit
+inline constexpr std::uint32_t destination_recipients = 100;
 
 struct Destination {
   std::string pattern;
-  std::optional<std::uint32_t> connections;            ///< default 32
-  std::optional<std::uint32_t> messages_per_connection;///< default 0: no limit
-  std::optional<std::uint32_t> recipients_per_transaction;  ///< default 100
+  std::optional<std::uint32_t> connections;              ///< unset: destination_connections
+  std::optional<std::uint32_t> messages_per_connection;  ///< 0: no limit
+  std::optional<std::uint32_t> recipients_per_transaction;
 };
 
 /// A channel of its own beside smtp and lmtp.
 struct Channel {
   std::string name;
-  std::string type;                            ///< smtp | lmtp | hold | discard
+  std::string type;  ///< smtp | lmtp | hold | discard
 };
 
 struct Admin {
-  std::string listen = "127.0.0.1:8025";       ///< "" to switch off
+  std::string listen = "127.0.0.1:8025";  ///< "" to switch off
   std::string socket;
   std::string tokens_file;
 };
 
 struct Log {
-  std::string level = "info";                  ///< debug | info | warning | error
+  std::string level = "info";  ///< debug | info | warning | error
 };
 
 struct Settings {

@@ -1,0 +1,240 @@
+#include "settings/checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "settings/addresses.h"
+#include "settings/value.h"
+
+namespace mansio::settings {
+namespace {
+
+const char* const not_available = "not available in this version";
+
+std::string show(Duration duration) { return quote_toml(to_text(duration)); }
+
+bool readable(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error) && std::ifstream(path).good();
+}
+
+void check_spool(Spool& spool, const std::string& folder, const Report& report) {
+  if (spool.url == "memory:") return;
+  if (spool.url.starts_with("postgresql:") || spool.url.starts_with("postgres:")) {
+    report("spool.url", fmt::format("found {}, which is {}; expected \"file:PATH\" or \"memory:\"",
+                                    quote_toml(spool.url), not_available));
+  } else if (!spool.url.starts_with("file:") || spool.url.size() == 5) {
+    report("spool.url",
+           fmt::format("found {}; expected \"file:PATH\" or \"memory:\"", quote_toml(spool.url)));
+  } else {
+    spool.url = "file:" + resolve_path(folder, spool.url.substr(5));
+  }
+}
+
+void check_server_and_limits(const Settings& settings, const Report& report) {
+  const Server& server = settings.server;
+  if (server.connections_out_reserve >= server.connections_out_max) {
+    report("server.connections_out_reserve",
+           fmt::format("found {}; expected less than connections_out_max, which is {}",
+                       server.connections_out_reserve, server.connections_out_max));
+  }
+  const Limits& limits = settings.limits;
+  if (limits.errors_hard < limits.errors_soft) {
+    report("limits.errors_hard", fmt::format("found {}; expected at least errors_soft, which is {}",
+                                             limits.errors_hard, limits.errors_soft));
+  }
+  if (limits.idle_under_stress > limits.idle) {
+    report("limits.idle_under_stress",
+           fmt::format("found {}; expected at most idle, which is {}",
+                       show(limits.idle_under_stress), show(limits.idle)));
+  }
+  if (limits.content_in_memory > limits.memory) {
+    report("limits.content_in_memory", "found more than memory; expected at most that");
+  }
+  if (limits.header > limits.message) {
+    report("limits.header", "found more than message; expected at most that");
+  }
+}
+
+void check_listener(const Listener& listener, const std::string& key, const Report& report) {
+  if (listener.tls == "none") {
+    if (!listener.certificate.empty() || !listener.key.empty()) {
+      report(key + (listener.certificate.empty() ? ".key" : ".certificate"),
+             "found with tls = \"none\"; expected tls = \"starttls\" or \"implicit\" beside it");
+    }
+    return;
+  }
+  const auto check_file = [&](const char* name, const std::string& path) {
+    const std::string full = key + "." + name;
+    if (path.empty()) {
+      report(full, fmt::format("found none; tls = {} needs a PEM file", quote_toml(listener.tls)));
+    } else if (!readable(path)) {
+      report(full, fmt::format("found {}; expected a PEM file that can be read", quote_toml(path)));
+    }
+  };
+  check_file("certificate", listener.certificate);
+  check_file("key", listener.key);
+}
+
+void check_listeners(const Settings& settings, const Report& report) {
+  const auto& listeners = settings.listeners;
+  if (listeners.empty()) {
+    report("listener", "found none; expected at least one [[listener]] with an address");
+  }
+  const auto taken = [&](const Endpoint& address, std::size_t before) {
+    if (!address.is_unix() && address.port == 0) return false;  // each gets a port of its own
+    return std::any_of(listeners.begin(), listeners.begin() + static_cast<std::ptrdiff_t>(before),
+                       [&](const Listener& other) { return other.address == address; });
+  };
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    const std::string key = fmt::format("listener[{}]", i);
+    if (taken(listeners[i].address, i)) {
+      report(key + ".address", fmt::format("found {}, which another listener has; expected an "
+                                           "address of its own",
+                                           quote_toml(listeners[i].address.to_string())));
+    }
+    check_listener(listeners[i], key, report);
+  }
+  if (settings.admin.listen.empty()) return;
+  const auto admin = parse_listen_address(settings.admin.listen);
+  if (admin && taken(*admin, listeners.size())) {
+    report("admin.listen", fmt::format("found {}, which a listener has; expected an address of its "
+                                       "own, or \"\"",
+                                       quote_toml(settings.admin.listen)));
+  }
+}
+
+/// The secret of `auth.password`, read from where it is; reports where there is none.
+void read_password(Auth& auth, const std::string& key, const std::string& folder,
+                   const Report& report) {
+  std::string secret;
+  if (auth.password.starts_with("file:")) {
+    auth.password_from = "file:" + resolve_path(folder, auth.password.substr(5));
+    std::ifstream file(auth.password_from.substr(5));
+    if (!std::getline(file, secret) || secret.empty()) {
+      report(key, fmt::format("found {}; expected a file whose first line is the password",
+                              quote_toml(auth.password_from)));
+    }
+    if (secret.ends_with('\r')) secret.pop_back();
+  } else if (auth.password.starts_with("env:")) {
+    auth.password_from = auth.password;
+    const char* value = std::getenv(auth.password.c_str() + 4);
+    if (value == nullptr || *value == '\0') {
+      report(key, fmt::format("found {}; expected the name of an environment variable that holds "
+                              "the password",
+                              quote_toml(auth.password)));
+    } else {
+      secret = value;
+    }
+  } else {
+    secret = auth.password;
+    if (secret.empty()) report(key, "found none; expected \"file:PATH\" or \"env:NAME\"");
+  }
+  auth.password = std::move(secret);
+}
+
+/// What a channel does: its type, "" where there is no such channel.
+std::string channel_type(const Settings& settings, const std::string& name) {
+  if (name == "smtp" || name == "lmtp") return name;
+  for (const Channel& channel : settings.channels) {
+    if (channel.name == name) return channel.type;
+  }
+  return {};
+}
+
+void check_next_hops(Route& route, const std::string& type, const Report& report) {
+  const std::string key = route_key(route, "next_hop");
+  const bool sends = type == "smtp" || type == "lmtp";
+  if (sends && route.next_hop.empty()) {
+    report(key, fmt::format("found none: delivery to the MX hosts of a domain is {}; expected the "
+                            "hosts to hand the mail to, such as [\"mail.example.net:25\"]",
+                            not_available));
+  }
+  if (!sends && !route.next_hop.empty()) {
+    report(key, fmt::format("found with a channel that {}s its mail; expected none", type));
+  }
+  for (Endpoint& hop : route.next_hop) {
+    if (hop.is_unix() && type == "smtp") {
+      report(key, fmt::format("found {}; expected a host and port: only lmtp speaks over a Unix "
+                              "socket",
+                              quote_toml(hop.address)));
+    }
+    if (!hop.is_unix() && hop.port == 0) hop.port = route.port;
+  }
+}
+
+void check_route(Settings& settings, Route& route, const std::string& folder,
+                 const Report& report) {
+  const std::string type = channel_type(settings, route.channel);
+  if (type.empty()) {
+    report(route_key(route, "channel"),
+           fmt::format("found {}; expected \"smtp\", \"lmtp\" or the name of a [channel.NAME]",
+                       quote_toml(route.channel)));
+    return;
+  }
+  check_next_hops(route, type, report);
+  if (route.tls_verify && route.tls != "required") {
+    report(route_key(route, "tls_verify"),
+           fmt::format("found true with tls = {}; expected tls = \"required\" beside it",
+                       quote_toml(route.tls)));
+  }
+  if (!route.auth) return;
+  if (route.auth->user.empty()) {
+    report(route_key(route, "auth.user"), "found none; expected the user to log in as");
+  }
+  read_password(*route.auth, route_key(route, "auth.password"), folder, report);
+  if (route.tls != "required") {
+    report(route_key(route, "auth"),
+           fmt::format("found with tls = {}, where the password could be sent in the clear; "
+                       "expected tls = \"required\" beside it",
+                       quote_toml(route.tls)));
+  }
+}
+
+void check_retry(const Retry& retry, const Report& report) {
+  if (retry.intervals.empty()) {
+    if (retry.min > retry.max) {
+      report("retry.min", fmt::format("found {}; expected at most max, which is {}",
+                                      show(retry.min), show(retry.max)));
+    }
+    if (retry.max >= retry.lifetime) {
+      report("retry.max", fmt::format("found {}; expected less than lifetime, which is {}",
+                                      show(retry.max), show(retry.lifetime)));
+    }
+    return;
+  }
+  for (const Duration interval : retry.intervals) {
+    if (interval >= retry.lifetime) {
+      report("retry.intervals", fmt::format("found {}; expected less than lifetime, which is {}",
+                                            show(interval), show(retry.lifetime)));
+    }
+  }
+}
+
+}  // namespace
+
+std::string resolve_path(const std::string& folder, const std::string& path) {
+  if (path.empty() || path.starts_with('/')) return path;
+  return (std::filesystem::path(folder) / path).lexically_normal().string();
+}
+
+std::string route_key(const Route& route, const std::string& key) {
+  return "route." + quote_toml(route.pattern) + "." + key;
+}
+
+void complete_and_check(Settings& settings, const std::string& folder, const Report& report) {
+  check_spool(settings.spool, folder, report);
+  check_server_and_limits(settings, report);
+  check_listeners(settings, report);
+  if (settings.routes.empty()) {
+    report("route", "found none; expected at least one, such as [route.\"*\"] with a next_hop");
+  }
+  for (Route& route : settings.routes) check_route(settings, route, folder, report);
+  check_retry(settings.retry, report);
+}
+
+}  // namespace mansio::settings

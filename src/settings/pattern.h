@@ -1,0 +1,15 @@
+// Destination patterns: an exact name, "*.suffix" (or "*suffix"), or "*". Pure.
+#pragma once
+
+#include <string_view>
+
+namespace mansio::settings {
+
+/// A domain, an address literal in brackets, "*", or '*' followed by the end of a domain.
+bool valid_pattern(std::string_view pattern);
+/// A host name of letters, digits and hyphens (RFC 1123 §2.1), at most 253 octets.
+bool valid_host_name(std::string_view name);
+/// How well the pattern fits the destination (lower case): 0 not at all, more is more specific.
+std::size_t pattern_fit(std::string_view pattern, std::string_view destination);
+
+}  // namespace mansio::settings
