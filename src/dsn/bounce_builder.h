@@ -19,10 +19,10 @@ enum class Returned : std::uint8_t { nothing, headers, full };
 
 /// One recipient with a final outcome `failed` or `expired`.
 struct FailedRecipient {
-  std::uint32_t index = 0;       ///< into the original's envelope.recipients
-  Disposition disposition;       ///< final, with the last reply
+  std::uint32_t index = 0;  ///< into the original's envelope.recipients
+  Disposition disposition;  ///< final, with the last reply
   std::uint32_t tries = 0;
-  Time last_attempt{};           ///< epoch zero: it was never tried
+  Time last_attempt{};  ///< epoch zero: it was never tried
 };
 
 /// One notice names at most so many recipients; for more, ask for another (a reader of reports may
@@ -31,20 +31,20 @@ constexpr std::size_t recipients_per_notice = 100;
 
 struct NoticeRequest {
   const Message& original;
-  std::vector<FailedRecipient> failed;  ///< not empty
-  std::string hostname;                 ///< of this server: Reporting-MTA and MAILER-DAEMON@
-  Returned returned = Returned::headers;///< what returned_part() answered
-  std::string_view octets;              ///< of the original: at least that part, from its beginning
-  std::uint64_t return_max = 0;         ///< octets of it in the notice; headers are cut at a line
-  QueueId id;                           ///< of the notice and its content
+  std::vector<FailedRecipient> failed;    ///< not empty
+  std::string hostname;                   ///< of this server: Reporting-MTA and MAILER-DAEMON@
+  Returned returned = Returned::headers;  ///< what returned_part() answered
+  std::string_view octets;       ///< of the original: at least that part, from its beginning
+  std::uint64_t return_max = 0;  ///< octets of it in the notice; headers are cut at a line
+  QueueId id;                    ///< of the notice and its content
   Time now{};
-  Duration lifetime{};                  ///< of the notice in the queue
-  std::uint64_t random = 0;             ///< makes the MIME boundary unguessable
+  Duration lifetime{};       ///< of the notice in the queue
+  std::uint64_t random = 0;  ///< makes the MIME boundary unguessable
 };
 
 /// A message ready to be admitted. Left to the caller: `message.lanes`.
 struct Notice {
-  Message message;                      ///< content.octets is set, content.facts describe them
+  Message message;  ///< content.octets is set, content.facts describe them
 };
 
 /// RFC 3461 §5.2, 6.1 and RFC 5321 §6.1: whether the sender is to hear that delivery to a recipient

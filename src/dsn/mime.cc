@@ -1,0 +1,168 @@
+#include "dsn/mime.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "message/utf8.h"
+
+namespace mansio::dsn {
+
+namespace {
+
+constexpr std::size_t fold_column = 76;
+constexpr std::size_t word_octets_max = 900;
+constexpr std::size_t text_columns = 72;
+
+/// The blanks that stand before the next word, and the word: at most word_octets_max octets of it.
+struct Piece {
+  std::string_view blanks;
+  std::string_view word;  ///< empty: the text is over
+};
+
+Piece take_piece(std::string_view& text) {
+  Piece piece;
+  piece.blanks = text.substr(0, std::min(text.find_first_not_of(' '), text.size()));
+  text.remove_prefix(piece.blanks.size());
+  std::size_t length = std::min({text.find(' '), text.size(), word_octets_max});
+  // Never cut inside a UTF-8 character.
+  while (length > 1 && length < text.size() &&
+         (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) {
+    --length;
+  }
+  piece.word = text.substr(0, length);
+  text.remove_prefix(length);
+  return piece;
+}
+
+}  // namespace
+
+std::string to_printable_ascii(std::string_view text, std::size_t octets_max) {
+  constexpr std::string_view cut_mark = "...";
+  std::string out;
+  for (const char octet : to_printable_line(text)) {
+    const std::size_t before = out.size();
+    if (octet >= ' ' && octet <= '~') {
+      out += octet;
+    } else {
+      fmt::format_to(std::back_inserter(out), "\\x{:02X}", static_cast<unsigned char>(octet));
+    }
+    if (out.size() > octets_max) {
+      out.resize(std::min(before, octets_max - std::min(octets_max, cut_mark.size())));
+      return out += cut_mark;
+    }
+  }
+  return out;
+}
+
+std::string header_field(std::string_view name, std::string_view value) {
+  // A quoted local part of 64 octets may be all blanks; no other value needs as many.
+  constexpr std::size_t blanks_max = 64;
+  std::string out;
+  out.reserve(name.size() + value.size() + 8);
+  out += name;
+  out += ':';
+  std::size_t column = out.size();
+  bool first = true;
+  for (Piece piece = take_piece(value); !piece.word.empty(); piece = take_piece(value)) {
+    const std::size_t blanks = std::clamp<std::size_t>(piece.blanks.size(), 1, blanks_max);
+    if (!first && column + blanks + piece.word.size() > fold_column) {
+      out += "\r\n";
+      column = 0;
+    }
+    out.append(blanks, ' ');
+    out += piece.word;
+    column += blanks + piece.word.size();
+    first = false;
+  }
+  return out += "\r\n";
+}
+
+std::string wrapped(std::string_view text, std::size_t indent) {
+  std::string out;
+  std::size_t column = 0;
+  for (Piece piece = take_piece(text); !piece.word.empty(); piece = take_piece(text)) {
+    if (column != 0 && column + 1 + piece.word.size() > text_columns) {
+      out += "\r\n";
+      column = 0;
+    }
+    const std::size_t blanks = column == 0 ? indent : 1;
+    out.append(blanks, ' ');
+    out += piece.word;
+    column += blanks + piece.word.size();
+  }
+  return out += "\r\n";
+}
+
+bool is_seven_bit(std::string_view octets) {
+  std::size_t line = 0;
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    const auto octet = static_cast<unsigned char>(octets[i]);
+    if (octet == '\r' && i + 1 < octets.size() && octets[i + 1] == '\n') {
+      ++i;
+      line = 0;
+      continue;
+    }
+    if (octet >= 0x7F || (octet < ' ' && octet != '\t') || ++line > 998) return false;
+  }
+  return true;
+}
+
+std::string quoted_printable(std::string_view octets) {
+  constexpr std::size_t line_octets_max = 76;
+  std::string out;
+  out.reserve(octets.size() + octets.size() / 4);
+  std::size_t column = 0;
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    const auto octet = static_cast<unsigned char>(octets[i]);
+    const bool line_break = octets.substr(i).starts_with("\r\n");
+    if (line_break) {
+      out += "\r\n";
+      column = 0;
+      ++i;
+      continue;
+    }
+    const std::string_view after = octets.substr(i + 1);
+    const bool blank_at_end =
+        (octet == ' ' || octet == '\t') && (after.empty() || after.starts_with("\r\n"));
+    const bool literal =
+        (octet == '\t' || (octet >= ' ' && octet <= '~')) && octet != '=' && !blank_at_end;
+    const std::size_t width = literal ? 1 : 3;
+    if (column + width > line_octets_max - 1) {  // the soft break itself takes a column
+      out += "=\r\n";
+      column = 0;
+    }
+    if (literal) {
+      out += static_cast<char>(octet);
+    } else {
+      fmt::format_to(std::back_inserter(out), "={:02X}", octet);
+    }
+    column += width;
+  }
+  return out;
+}
+
+std::string ascii_address(std::string_view address) {
+  if (is_ascii(address)) return to_printable_ascii(address, address.size() * 4);
+  std::string out;
+  while (!address.empty()) {
+    const std::string_view before = address;
+    auto character = take_utf8(address);
+    if (!character) {
+      character = static_cast<unsigned char>(before.front());
+      address.remove_prefix(1);
+    }
+    // RFC 6533 §3: QCHAR is printable ASCII but "+", "=" and "\".
+    const bool plain = *character >= '!' && *character <= '~' && *character != '+' &&
+                       *character != '=' && *character != '\\';
+    if (plain) {
+      out += static_cast<char>(*character);
+    } else {
+      fmt::format_to(std::back_inserter(out), "\\x{{{:02X}}}",
+                     static_cast<std::uint32_t>(*character));
+    }
+  }
+  return out;
+}
+
+}  // namespace mansio::dsn
