@@ -21,18 +21,18 @@ struct VerbName {
 };
 
 constexpr std::array verb_names{
-    VerbName{"MAIL", Verb::mail},         VerbName{"RCPT", Verb::rcpt},
-    VerbName{"DATA", Verb::data},         VerbName{"EHLO", Verb::ehlo},
-    VerbName{"HELO", Verb::helo},         VerbName{"LHLO", Verb::lhlo},
-    VerbName{"RSET", Verb::rset},         VerbName{"NOOP", Verb::noop},
-    VerbName{"QUIT", Verb::quit},         VerbName{"STARTTLS", Verb::starttls},
-    VerbName{"VRFY", Verb::vrfy},         VerbName{"EXPN", Verb::expn},
-    VerbName{"HELP", Verb::help},         VerbName{"AUTH", Verb::auth},
-    VerbName{"BDAT", Verb::bdat},         VerbName{"GET", Verb::foreign},
-    VerbName{"POST", Verb::foreign},      VerbName{"PUT", Verb::foreign},
-    VerbName{"HEAD", Verb::foreign},      VerbName{"DELETE", Verb::foreign},
-    VerbName{"OPTIONS", Verb::foreign},   VerbName{"CONNECT", Verb::foreign},
-    VerbName{"PATCH", Verb::foreign},     VerbName{"TRACE", Verb::foreign},
+    VerbName{"MAIL", Verb::mail},       VerbName{"RCPT", Verb::rcpt},
+    VerbName{"DATA", Verb::data},       VerbName{"EHLO", Verb::ehlo},
+    VerbName{"HELO", Verb::helo},       VerbName{"LHLO", Verb::lhlo},
+    VerbName{"RSET", Verb::rset},       VerbName{"NOOP", Verb::noop},
+    VerbName{"QUIT", Verb::quit},       VerbName{"STARTTLS", Verb::starttls},
+    VerbName{"VRFY", Verb::vrfy},       VerbName{"EXPN", Verb::expn},
+    VerbName{"HELP", Verb::help},       VerbName{"AUTH", Verb::auth},
+    VerbName{"BDAT", Verb::bdat},       VerbName{"GET", Verb::foreign},
+    VerbName{"POST", Verb::foreign},    VerbName{"PUT", Verb::foreign},
+    VerbName{"HEAD", Verb::foreign},    VerbName{"DELETE", Verb::foreign},
+    VerbName{"OPTIONS", Verb::foreign}, VerbName{"CONNECT", Verb::foreign},
+    VerbName{"PATCH", Verb::foreign},   VerbName{"TRACE", Verb::foreign},
 };
 
 std::string_view trim_spaces(std::string_view text) {
@@ -116,7 +116,8 @@ std::optional<Reply> each_parameter(std::string_view rest, Take take) {
 }
 
 Reply not_offered(const Parameter& parameter) {
-  return {555, {5, 5, 4},
+  return {555,
+          {5, 5, 4},
           "Parameter " + std::string(parameter.keyword) + " is not available in this version"};
 }
 
@@ -271,9 +272,7 @@ std::variant<Recipient, Reply> parse_rcpt(std::string_view argument) {
   Recipient recipient;
   recipient.address = std::move(path.address);
   recipient.original = recipient.address;
-  auto take = [&](const Parameter& parameter) {
-    return take_rcpt_parameter(parameter, recipient);
-  };
+  auto take = [&](const Parameter& parameter) { return take_rcpt_parameter(parameter, recipient); };
   if (auto refusal = each_parameter(path.rest, take)) return std::move(*refusal);
   return recipient;
 }

@@ -13,10 +13,22 @@
 namespace mansio::smtp {
 
 enum class Verb : std::uint8_t {
-  ehlo, helo, lhlo, mail, rcpt, data, rset, noop, vrfy, expn, help, quit, starttls,
-  auth,      ///< known, not offered
-  bdat,      ///< known, not offered: octets that are no commands would follow
-  foreign,   ///< a verb of HTTP: another protocol speaks
+  ehlo,
+  helo,
+  lhlo,
+  mail,
+  rcpt,
+  data,
+  rset,
+  noop,
+  vrfy,
+  expn,
+  help,
+  quit,
+  starttls,
+  auth,     ///< known, not offered
+  bdat,     ///< known, not offered: octets that are no commands would follow
+  foreign,  ///< a verb of HTTP: another protocol speaks
   unknown,
 };
 
@@ -45,8 +57,8 @@ struct MailCommand {
 };
 
 /// `argument` of MAIL, "FROM:<a@b> SIZE=10". Otherwise the reply: 501 5.5.4 for syntax and for a
-/// parameter that is given twice or has a bad value, 501 5.1.7 for a bad path, 553 5.6.7 for one that
-/// needs SMTPUTF8, 555 5.5.4 for a parameter that is not offered.
+/// parameter that is given twice or has a bad value, 501 5.1.7 for a bad path, 553 5.6.7 for one
+/// that needs SMTPUTF8, 555 5.5.4 for a parameter that is not offered.
 std::variant<MailCommand, Reply> parse_mail(std::string_view argument);
 
 /// `argument` of RCPT, "TO:<a@b> NOTIFY=NEVER". As parse_mail, with 501 5.1.3 for a bad path.

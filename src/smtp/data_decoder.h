@@ -18,17 +18,21 @@ class DataDecoder {
   /// `normalize`: a lone CR or LF becomes CR LF instead of being a fault.
   explicit DataDecoder(bool normalize) : normalize_(normalize) {}
 
-  /// Decodes from the front of `input`, appends content to `out`, and gives the number of octets used:
-  /// all, unless the end of data came. Any chunking of the same octets gives the same result. After a
-  /// fault nothing more is appended, the end is still found. REQUIRES: !done().
+  /// Decodes from the front of `input`, appends content to `out`, and gives the number of octets
+  /// used: all, unless the end of data came. Any chunking of the same octets gives the same result.
+  /// After a fault nothing more is appended, the end is still found. REQUIRES: !done().
   std::size_t decode(std::string_view input, std::string& out);
 
   bool done() const { return done_; }
+
   /// A CR or LF stood alone (also with `normalize`, where it is no fault).
   bool bare_newline() const { return bare_newline_; }
+
   bool nul() const { return nul_; }
+
   /// Octets of content so far, those suppressed by a fault included.
   std::uint64_t size() const { return size_; }
+
   /// Octets of the longest line so far, without line end.
   std::uint64_t longest_line() const { return longest_line_; }
 
@@ -44,6 +48,7 @@ class DataDecoder {
   void octets(std::string_view run, std::string& out);
   void line_end(std::string& out);
   void lone(char octet, std::string& out);
+
   bool suppressed() const { return nul_ || (bare_newline_ && !normalize_); }
 
   bool normalize_;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -15,25 +17,26 @@
 
 namespace mansio::smtp {
 
-/// Limits of one connection; each has its own reply (docs/CONFORMANCE.md). Defaults are the settings'.
+/// Limits of one connection; each has its own reply (docs/CONFORMANCE.md). Defaults are the
+/// settings'.
 struct ServerLimits {
-  std::uint32_t command_line = 4096;          ///< octets with CRLF; over it 500 5.5.2
-  std::uint32_t data_line = 998;              ///< octets without CRLF
-  std::uint64_t message = 50ull << 20;        ///< octets; 0: no limit
-  std::uint64_t header = 1ull << 20;          ///< octets of the header section
+  std::uint32_t command_line = 4096;    ///< octets with CRLF; over it 500 5.5.2
+  std::uint32_t data_line = 998;        ///< octets without CRLF
+  std::uint64_t message = 50ull << 20;  ///< octets; 0: no limit
+  std::uint64_t header = 1ull << 20;    ///< octets of the header section
   std::uint32_t header_lines = 2000;
-  std::uint32_t recipients = 1000;            ///< then 452 4.5.3
-  std::uint32_t messages = 10000;             ///< then 421
-  std::uint32_t hops = 100;                   ///< Received fields, then 554 5.4.6
-  std::uint32_t errors_soft = 10;             ///< from here on each error reply waits error_delay
-  std::uint32_t errors_hard = 20;             ///< then 421
-  std::uint32_t junk = 100;                   ///< NOOP, RSET, VRFY, EHLO without mail; then 421
+  std::uint32_t recipients = 1000;  ///< then 452 4.5.3
+  std::uint32_t messages = 10000;   ///< then 421
+  std::uint32_t hops = 100;         ///< Received fields, then 554 5.4.6
+  std::uint32_t errors_soft = 10;   ///< from here on each error reply waits error_delay
+  std::uint32_t errors_hard = 20;   ///< then 421
+  std::uint32_t junk = 100;         ///< NOOP, RSET, VRFY, EHLO without mail; then 421
   Duration error_delay = std::chrono::seconds(1);
   Duration idle = std::chrono::seconds(300);  ///< waiting for a command
   Duration idle_under_stress = std::chrono::seconds(30);
-  Duration command = std::chrono::seconds(60);///< one whole command, from its first octet
+  Duration command = std::chrono::seconds(60);  ///< one whole command, from its first octet
   Duration message_time = std::chrono::hours(1);
-  std::uint32_t data_rate = 500;              ///< octets per second at least, over any 60 s
+  std::uint32_t data_rate = 500;  ///< octets per second at least, over any 60 s
   Duration handshake = std::chrono::seconds(30);
 };
 
@@ -43,9 +46,9 @@ enum class LongLine : std::uint8_t { reject, encode };
 
 struct ServerOptions {
   bool lmtp = false;
-  std::string hostname;                       ///< greeting and EHLO
-  TlsContext* tls = nullptr;                  ///< offers STARTTLS; null: not offered
-  bool tls_implicit = false;                  ///< handshake before the greeting
+  std::string hostname;       ///< greeting and EHLO
+  TlsContext* tls = nullptr;  ///< offers STARTTLS; null: not offered
+  bool tls_implicit = false;  ///< handshake before the greeting
   BareNewline bare_newline = BareNewline::reject;
   LongLine long_line = LongLine::encode;
   ServerLimits limits;
@@ -53,6 +56,7 @@ struct ServerOptions {
 
 /// No reply at all: the outcome of the commit is unknown, the connection is closed.
 struct NoReply {};
+
 /// One reply for SMTP; for LMTP one per accepted recipient, in order.
 using ContentVerdict = std::variant<std::vector<Reply>, NoReply>;
 
@@ -65,6 +69,20 @@ class ContentReceiver {
   virtual Task<std::optional<Reply>> write(std::string_view octets) = 0;
   /// End of data. Completes when the message is durable or refused.
   virtual Task<ContentVerdict> finish() = 0;
+};
+
+/// How a connection went, for logs and counters.
+struct ServerReport {
+  std::string cause;  ///< "quit", "closed by peer", "idle", "pipelining", ...
+  std::string client_name;
+  std::string tls;           ///< version and cipher, empty without TLS
+  std::string last_error;    ///< last reply of 4yz or 5yz, empty if none
+  std::uint64_t octets = 0;  ///< of content, before any refusal
+  std::uint32_t commands = 0;
+  std::uint32_t messages = 0;          ///< accepted (by at least one recipient of LMTP)
+  std::uint32_t refused_messages = 0;  ///< refused after the final dot
+  std::uint32_t refused_recipients = 0;
+  std::uint32_t errors = 0;  ///< replies of 5yz
 };
 
 /// Decides. Runs on: the connection's loop.
@@ -82,6 +100,13 @@ class ServerHandler {
   virtual bool under_stress() const = 0;
   /// True once the server wants to end: the next command is answered 421.
   virtual bool stopping() const = 0;
+
+  /// Given once, before the greeting: call it on the connection's loop when stopping() turns true,
+  /// and a connection that waits for a command ends with 421 at once. Empty function: forget it.
+  virtual void when_stopping(std::function<void()> /*wake*/) {}
+
+  /// The last call.
+  virtual void ended(const ServerReport& /*report*/) {}
 };
 
 /// Serves the connection to its end; never throws for what the peer does.

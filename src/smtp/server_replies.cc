@@ -1,0 +1,35 @@
+#include "smtp/server_replies.h"
+
+#include <algorithm>
+
+namespace mansio::smtp {
+namespace {
+// RFC 5321 §4.5.3.1.5: 512 octets with code and line end.
+constexpr std::size_t text_octets_max = 480;
+}  // namespace
+
+void append_reply(std::string& out, const Reply& reply) {
+  const std::string code = std::to_string(reply.code);
+  const std::string enhanced = reply.enhanced.present() ? reply.enhanced.to_string() + " " : "";
+  std::string_view rest = reply.text;
+  bool last = false;
+  while (!last) {
+    const auto newline = rest.find('\n');
+    last = newline == std::string_view::npos;
+    const std::string_view line = rest.substr(0, std::min(newline, text_octets_max));
+    if (!last) rest.remove_prefix(newline + 1);
+    out += code;
+    out += last ? ' ' : '-';
+    out += enhanced;
+    for (char c : line) out += c >= ' ' && c < 0x7f ? c : '?';
+    out += "\r\n";
+  }
+}
+
+Reply line_too_long() { return {500, {5, 5, 2}, "Line too long"}; }
+
+Reply message_too_big() { return {552, {5, 3, 4}, "Message is bigger than the limit"}; }
+
+Reply foreign_protocol() { return {521, {5, 5, 1}, "This is a mail server"}; }
+
+}  // namespace mansio::smtp
