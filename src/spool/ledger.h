@@ -30,6 +30,7 @@ struct Applied {
 
 /// Applies one operation to `state` (null: the message does not exist). Admit creates the state.
 /// A state that readers may hold is never written to: a change puts a changed copy into `state`.
+/// Write spool::apply(...) where it is called: std::apply is found otherwise.
 /// Finished messages keep their state here; the committer drops it (see Applied::finished).
 /// Settle and Change leave their notices to the caller, who applies each as an Admit when
 /// answer.status is committed and answer.changed > 0. Claim is not taken here (see claim()).

@@ -3,6 +3,10 @@
 namespace mansio::spool {
 namespace {
 
+// The base class has no virtual destructor by design: categories are never deleted.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
 class Category final : public boost::system::error_category {
  public:
   const char* name() const noexcept override { return "spool"; }
@@ -19,10 +23,14 @@ class Category final : public boost::system::error_category {
         return "the spool is stopped";
       case Errc::latched:
         return "the spool is latched after a failed write";
+      case Errc::invalid:
+        return "not a resume token of this spool";
     }
     return "unknown spool error";
   }
 };
+
+#pragma GCC diagnostic pop
 
 }  // namespace
 

@@ -271,7 +271,14 @@ template <class T>
 using Done = std::function<void(Result<T>)>;
 
 /// Errors of reads (category "spool").
-enum class Errc { missing = 1, corrupt, io, stopped, latched };
+enum class Errc {
+  missing = 1,
+  corrupt,
+  io,
+  stopped,
+  latched,
+  invalid,  ///< a resume token that is not of this spool
+};
 ErrorCode make_error_code(Errc error);
 
 /// Writes large content ahead of its admit. Destroyed unsealed: the octets are discarded.
