@@ -31,6 +31,9 @@ if(MANSIO_MOLD)
   target_link_options(mansio_flags INTERFACE -fuse-ld=mold)
 endif()
 
+# Programs compile as libraries do: one precompiled header serves both.
+set(CMAKE_CXX_COMPILE_OPTIONS_PIE -fPIC)
+
 find_program(MANSIO_CCACHE ccache)
 if(MANSIO_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # The sloppiness lets ccache work with the precompiled header.

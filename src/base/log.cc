@@ -15,6 +15,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include "base/text.h"
 #include "base/time.h"
@@ -28,6 +29,8 @@ constexpr int kPatienceMilliseconds = 1000;
 constexpr std::array<std::string_view, 4> kLevelNames{"debug", "info", "warning", "error"};
 
 std::atomic<std::uint64_t> lost{0};
+std::atomic<std::uint64_t> submitted{0};
+std::atomic<std::uint64_t> handled{0};  // written or lost by the sink
 std::atomic<Level> least{Level::info};
 std::atomic<Format> chosen{Format::text};
 
@@ -39,6 +42,7 @@ class ErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
     spdlog::memory_buf_t text;
     formatter_->format(line, text);
     if (!write_all({text.data(), text.size()})) lost.fetch_add(1, std::memory_order_relaxed);
+    handled.fetch_add(1, std::memory_order_release);
   }
 
   void flush_() override {}
@@ -112,9 +116,10 @@ void configure(Format format, Level level) {
 void flush() {
   auto& current = output();
   if (!current.pool) return;
-  // The pool writes in order: once it is empty all that was logged before has been handed over.
+  const auto wanted = submitted.load();
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-  while (current.pool->queue_size() > 0 && std::chrono::steady_clock::now() < patience) {
+  while (handled.load() + current.pool->overrun_counter() < wanted &&
+         std::chrono::steady_clock::now() < patience) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
@@ -145,6 +150,7 @@ Line::~Line() {
   if (!active_) return;
   try {
     if (chosen == Format::json) text_ += '}';
+    submitted.fetch_add(1, std::memory_order_relaxed);
     output().logger->log(spdlog::level::info, spdlog::string_view_t(text_));
   } catch (const std::exception&) {
     lost.fetch_add(1, std::memory_order_relaxed);  // out of memory: the line is lost, mail is not

@@ -10,10 +10,10 @@
 namespace mansio::net {
 
 struct HttpResult {
-  int status = 0;     ///< 0: no answer came; `error` says why
+  int status = 0;  ///< 0: no answer came; `error` says why
   std::string body;
   std::map<std::string, std::string> headers;  ///< names in lower case
-  std::string error;  ///< "connect to unix:/run/x.sock: Permission denied"
+  std::string error;                           ///< "connect to unix:/run/x.sock: Permission denied"
 };
 
 /// One request on a connection of its own. `url`: "http://HOST:PORT" ("http://[::1]:PORT") or

@@ -48,17 +48,18 @@ std::string json_string(std::string_view text);
 /// Undoes %XX (and '+' in a query). Broken escapes stay as they are.
 std::string percent_decode(std::string_view text, bool plus_is_space = false);
 
-/// Runs on: the loop of the connection. An exception that leaves it is logged and answered with 500.
+/// Runs on: the loop of the connection. An exception that leaves it is logged and answered with
+/// 500.
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
 struct HttpLimits {
-  std::uint32_t header = 32u << 10;                      ///< octets; then 431
-  std::uint64_t body = 64ull << 20;                      ///< octets; then 413
-  Duration header_time = std::chrono::seconds(10);       ///< for a request's header; then 408
-  Duration body_time = std::chrono::seconds(60);         ///< for its body; then 408
-  Duration response_time = std::chrono::seconds(60);     ///< for the client to take the response
-  Duration idle = std::chrono::seconds(60);              ///< between requests; then closed
-  std::uint32_t connections = 256;                       ///< then 503 and closed
+  std::uint32_t header = 32u << 10;                   ///< octets; then 431
+  std::uint64_t body = 64ull << 20;                   ///< octets; then 413
+  Duration header_time = std::chrono::seconds(10);    ///< for a request's header; then 408
+  Duration body_time = std::chrono::seconds(60);      ///< for its body; then 408
+  Duration response_time = std::chrono::seconds(60);  ///< for the client to take the response
+  Duration idle = std::chrono::seconds(60);           ///< between requests; then closed
+  std::uint32_t connections = 256;                    ///< then 503 and closed
 };
 
 /// Serves one listener. Runs on: the executor given. stop() before destruction.
@@ -69,7 +70,8 @@ class HttpServer {
   ~HttpServer();
 
   void start();
-  /// Accepts no more, ends the connections (requests that run get until `deadline`), waits for them.
+  /// Accepts no more, ends the connections (requests that run get until `deadline`), waits for
+  /// them.
   Task<void> stop(SteadyTime deadline);
   Endpoint local() const;
 
