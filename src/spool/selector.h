@@ -19,15 +19,15 @@ struct Selector {
   std::vector<QueueId> ids;
   std::string destination;
   std::string binding;
-  std::string sender;                    ///< reverse-path; "<>" for the null path
+  std::string sender;  ///< reverse-path; "<>" for the null path
   std::string recipient;
   std::string tenant;
-  std::optional<RecipientState> state;   ///< durable states only; queue/ adds the living ones
+  std::optional<RecipientState> state;  ///< durable states only; queue/ adds the living ones
   std::optional<Time> accepted_before;
   std::uint32_t tries_min = 0;
   std::uint32_t retries_min = 0;
   std::uint64_t size_min = 0;
-  std::string subject;                   ///< part of the subject, without case
+  std::string subject;  ///< part of the subject, without case
   bool everything = false;
 
   bool selects_nothing() const;
