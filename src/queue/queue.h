@@ -24,7 +24,7 @@ namespace mansio {
 
 /// What an edge hands over. Content: octets in memory, or sealed in the spool under content.id.
 struct Submission {
-  QueueId id;                           ///< from new_id() (it stands in the Received line); nil: the queue makes one
+  QueueId id;  ///< from new_id() (it stands in the Received line); nil: the queue makes one
   Envelope envelope;
   Content content;
   std::string tenant = "default";
@@ -39,7 +39,15 @@ struct Admitted {
 };
 
 /// States as operators see them: the durable ones, and those of the moment.
-enum class LivingState : std::uint8_t { active, deferred, held, suspended, in_flight, in_doubt, quarantined };
+enum class LivingState : std::uint8_t {
+  active,
+  deferred,
+  held,
+  suspended,
+  in_flight,
+  in_doubt,
+  quarantined
+};
 const char* to_text(LivingState state);
 std::optional<LivingState> parse_living_state(std::string_view text);
 
@@ -61,10 +69,10 @@ struct QueueListPage {
 };
 
 struct BulkResult {
-  std::uint64_t matched = 0;            ///< recipients
+  std::uint64_t matched = 0;  ///< recipients
   std::uint64_t changed = 0;
-  std::uint64_t messages = 0;           ///< messages with a match
-  std::string error;                    ///< not empty: the spool refused to go on
+  std::uint64_t messages = 0;  ///< messages with a match
+  std::string error;           ///< not empty: the spool refused to go on
 };
 
 /// Why a recipient waits. Reasons: due, backoff, limit, rate, suspended, curfew, host_down, dns,
@@ -73,17 +81,17 @@ struct Wait {
   std::uint32_t recipient = 0;
   std::string address;
   std::string reason;
-  std::string setting;                  ///< the setting that caused it, or ""
+  std::string setting;  ///< the setting that caused it, or ""
   Time since{};
   std::optional<Time> next_attempt;
-  std::string detail;                   ///< the last reply, the host
+  std::string detail;  ///< the last reply, the host
 };
 
 struct LaneStatus {
   LaneKey lane;
   std::uint64_t queued = 0, due = 0, in_flight = 0;
   std::uint32_t sessions = 0;
-  std::string trouble;                  ///< last trouble while the lane is delayed
+  std::string trouble;  ///< last trouble while the lane is delayed
   std::optional<Time> delayed_until;
 };
 
@@ -92,8 +100,8 @@ struct QueueStatistics {
   std::uint64_t window_messages = 0;
   std::uint64_t window_octets = 0;
   std::uint64_t lanes_in_memory = 0;
-  std::uint64_t in_flight = 0;          ///< recipients
-  std::uint64_t faults = 0;             ///< statuses that a target left out, results that could not be settled
+  std::uint64_t in_flight = 0;  ///< recipients
+  std::uint64_t faults = 0;  ///< statuses that a target left out, results that could not be settled
 };
 
 class Queue final : public Target {
@@ -101,8 +109,8 @@ class Queue final : public Target {
   struct Ports {
     spool::Spool& spool;
     Clock& clock;
-    std::vector<boost::asio::any_io_executor> loops;          ///< one shard each
-    std::function<std::unique_ptr<Random>()> random;          ///< one generator per shard
+    std::vector<boost::asio::any_io_executor> loops;  ///< one shard each
+    std::function<std::unique_ptr<Random>()> random;  ///< one generator per shard
     std::map<std::string, std::shared_ptr<delivery::Channel>> channels;  ///< by name
   };
 

@@ -56,10 +56,10 @@ Time RetrySchedule::next_due(Time last_attempt, Time expires_at, std::uint32_t r
 }
 
 Duration RetrySchedule::trouble_delay(std::uint32_t failures, double jitter) const {
-  const Duration first =
-      options_.intervals.empty() ? options_.min : options_.intervals.front();
+  const Duration first = options_.intervals.empty() ? options_.min : options_.intervals.front();
   const Duration floor = std::min(first, trouble_floor);
-  const Duration ceiling = std::max(floor, std::min(std::max(first, options_.max), trouble_ceiling));
+  const Duration ceiling =
+      std::max(floor, std::min(std::max(first, options_.max), trouble_ceiling));
   return jittered(grown(floor, std::max(options_.factor, 1.0), ceiling, failures), options_.jitter,
                   jitter);
 }

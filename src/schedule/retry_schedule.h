@@ -14,10 +14,10 @@ struct RetryOptions {
   Duration min = std::chrono::minutes(15);
   double factor = 2.0;
   Duration max = std::chrono::hours(4);
-  double jitter = 0.1;                  ///< share of the delay, in [0, 1)
+  double jitter = 0.1;  ///< share of the delay, in [0, 1)
   Duration lifetime = std::chrono::hours(120);
-  std::uint32_t tries_max = 0;          ///< 0: no limit
-  std::vector<Duration> intervals;      ///< instead of min, factor and max; the last one repeats
+  std::uint32_t tries_max = 0;      ///< 0: no limit
+  std::vector<Duration> intervals;  ///< instead of min, factor and max; the last one repeats
 };
 
 /// Growing delays between a floor and a ceiling until the lifetime ends.
@@ -41,8 +41,9 @@ class RetrySchedule {
     return options_.tries_max != 0 && tries >= options_.tries_max;
   }
 
-  /// How long a destination is left alone after its `failures`-th trouble in a row (1 is the first).
-  /// Grows like the delays, but between a minute (or `min`, if that is less) and 15 minutes.
+  /// How long a destination is left alone after its `failures`-th trouble in a row (1 is the
+  /// first). Grows like the delays, but between a minute (or `min`, if that is less) and 15
+  /// minutes.
   Duration trouble_delay(std::uint32_t failures, double jitter) const;
 
   const RetryOptions& options() const { return options_; }

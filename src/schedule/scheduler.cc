@@ -26,20 +26,23 @@ bool is_delayed(Time delayed_until, Time now) { return delayed_until > now; }
 // ---- settings ---------------------------------------------------------------------------------
 
 void Scheduler::set_options(SchedulerOptions options, Time now) {
-  options_ = options;
+  options_ = std::move(options);
   std::vector<LaneKey> keys;
-  for (const auto& [key, lane] : lanes_) keys.push_back(key);
+  for (auto& [key, lane] : lanes_) {
+    if (options_.lane_options) lane.options = options_.lane_options(key);
+    keys.push_back(key);
+  }
   for (const LaneKey& key : keys) review(key, now);
   grant_sessions(now);
 }
 
-void Scheduler::set_lane_options(const LaneKey& key, LaneOptions options) {
-  if (const auto found = lanes_.find(key); found != lanes_.end()) found->second.options = options;
-}
-
 // ---- lanes and flows --------------------------------------------------------------------------
 
-Scheduler::Lane& Scheduler::lane_of(const LaneKey& key) { return lanes_.try_emplace(key).first->second; }
+Scheduler::Lane& Scheduler::lane_of(const LaneKey& key) {
+  const auto [place, fresh] = lanes_.try_emplace(key);
+  if (fresh && options_.lane_options) place->second.options = options_.lane_options(key);
+  return place->second;
+}
 
 Scheduler::Flow& Scheduler::flow_of(const FlowKey& key) {
   return lane_of(key.lane).flows[{key.klass, key.flow}];
@@ -81,7 +84,8 @@ void Scheduler::begin_work(Flow& flow, const DueCursor& place) {
 bool Scheduler::add(const FlowKey& key, Entry entry, Time now) {
   if (blocked_.contains(entry.place.id)) return false;  // unblock() is followed by on_disk()
   Flow& flow = flow_of(key);
-  const bool takes = flow.window.size() < options_.window && entry.place.due <= now + options_.horizon;
+  const bool takes =
+      flow.window.size() < options_.window && entry.place.due <= now + options_.horizon;
   if (takes) {
     insert(flow, std::move(entry));
   } else {
@@ -117,7 +121,8 @@ void Scheduler::page_loaded(const FlowKey& key, std::vector<Entry> entries, bool
   }
   if (!end && !trimmed) flow.disk_earliest = flow.cursor ? flow.cursor->due : now;
   flow.finished_meanwhile.clear();
-  if (const auto noted = std::exchange(flow.noted_meanwhile, std::nullopt)) note_on_disk(flow, *noted);
+  if (const auto noted = std::exchange(flow.noted_meanwhile, std::nullopt))
+    note_on_disk(flow, *noted);
   review(key.lane, now);
   grant_sessions(now);
 }
@@ -184,8 +189,9 @@ std::optional<std::pair<FlowKey, Entry>> Scheduler::take(const LaneKey& key,
         if (!give_up_what_ended(flow_key, lane, flow, entry, now)) continue;
         if (recipients_max != 0 && entry.recipients.size() > recipients_max) {
           Entry rest = entry;
-          rest.recipients.erase(rest.recipients.begin(),
-                                rest.recipients.begin() + static_cast<std::ptrdiff_t>(recipients_max));
+          rest.recipients.erase(
+              rest.recipients.begin(),
+              rest.recipients.begin() + static_cast<std::ptrdiff_t>(recipients_max));
           entry.recipients.resize(recipients_max);
           insert(flow, std::move(rest));
         }
@@ -298,7 +304,8 @@ void Scheduler::sweep_troubled(const LaneKey& key, Lane& lane, Time now) {
   for (auto& [flow_key, flow] : lane.flows) {
     for (auto at = flow.window.begin(); at != flow.window.end() && at->first.due <= now;) {
       const auto here = at++;
-      if (!give_up_what_ended({key, flow_key.first, flow_key.second}, lane, flow, here->second, now)) {
+      if (!give_up_what_ended({key, flow_key.first, flow_key.second}, lane, flow, here->second,
+                              now)) {
         remove_from_window(flow, here);
       }
     }
@@ -397,7 +404,8 @@ void Scheduler::set_wakeup(const LaneKey& key, Lane& lane, Time now) {
     if (!flow.window.empty() && flow.window.begin()->first.due > now) {
       consider(flow.window.begin()->first.due);
     }
-    if (flow.disk_earliest && !flow.loading && *flow.disk_earliest > now) consider(*flow.disk_earliest);
+    if (flow.disk_earliest && !flow.loading && *flow.disk_earliest > now)
+      consider(*flow.disk_earliest);
   }
   if (is_delayed(lane.delayed_until, now)) {
     consider(lane.delayed_until);

@@ -8,7 +8,8 @@
 //   1. Entries at or before the cursor are in the window, are being worked on, or were finished.
 //   2. New entries beyond what the window takes are only noted (`on_disk`, with the earliest due).
 //      An entry that appears before the cursor pulls the cursor back.
-//   3. A page that was requested before an entry was finished may still contain it; such entries are
+//   3. A page that was requested before an entry was finished may still contain it; such entries
+//   are
 //      remembered while a page is under way and left out of it.
 //   So memory follows activity: a lane with nothing due costs its key and one wake-up time.
 //
@@ -18,6 +19,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,7 +36,7 @@
 namespace mansio::schedule {
 
 struct RecipientWork {
-  std::uint32_t index = 0;              ///< in the envelope
+  std::uint32_t index = 0;  ///< in the envelope
   std::uint32_t tries = 0;
   std::uint32_t retry_count = 0;
   friend bool operator==(const RecipientWork&, const RecipientWork&) = default;
@@ -42,22 +44,24 @@ struct RecipientWork {
 
 /// Recipients of one message that are due together in one flow.
 struct Entry {
-  DueCursor place;                      ///< due and id: its key in the flow
+  DueCursor place;  ///< due and id: its key in the flow
   Time expires_at{};
   std::vector<RecipientWork> recipients;
   std::shared_ptr<const Message> message;  ///< content octets may be in it
 };
 
-struct SchedulerOptions {
-  std::uint32_t window = 1000;          ///< entries in memory per flow
-  Duration horizon = std::chrono::seconds(30);  ///< entries due later than this stay on disk
-  std::uint32_t sessions_max = 19800;   ///< of all lanes together
-  std::uint32_t sessions_reserve = 200; ///< further ones, for lanes that have none
-  std::uint32_t tries_max = 0;          ///< reached: given up without another attempt; 0: no limit
-};
-
 struct LaneOptions {
   std::uint32_t sessions_max = 32;
+};
+
+struct SchedulerOptions {
+  std::uint32_t window = 1000;                  ///< entries in memory per flow
+  Duration horizon = std::chrono::seconds(30);  ///< entries due later than this stay on disk
+  std::uint32_t sessions_max = 19800;           ///< of all lanes together
+  std::uint32_t sessions_reserve = 200;         ///< further ones, for lanes that have none
+  std::uint32_t tries_max = 0;  ///< reached: given up without another attempt; 0: no limit
+  /// The options of a lane, asked when the lane appears; absent: the defaults.
+  std::function<LaneOptions(const LaneKey&)> lane_options;
 };
 
 struct OpenSession {
@@ -74,7 +78,7 @@ struct LoadPage {
 struct GiveUp {
   FlowKey flow;
   Entry entry;
-  Cause cause = Cause::lifetime;        ///< lifetime or tries
+  Cause cause = Cause::lifetime;  ///< lifetime or tries
 };
 
 using Action = std::variant<OpenSession, LoadPage, GiveUp>;
@@ -84,21 +88,20 @@ struct LaneView {
   std::uint32_t sessions = 0;
   std::uint32_t sessions_max = 0;
   std::uint64_t due_in_window = 0;
-  std::uint64_t in_flight = 0;          ///< entries
-  std::uint32_t failures = 0;           ///< troubles in a row
-  Time delayed_until{};                 ///< epoch zero: not delayed
+  std::uint64_t in_flight = 0;  ///< entries
+  std::uint32_t failures = 0;   ///< troubles in a row
+  Time delayed_until{};         ///< epoch zero: not delayed
   Time trouble_since{};
   Disposition trouble;
-  bool waits_for_budget = false;        ///< wants a session, but all are in use
+  bool waits_for_budget = false;  ///< wants a session, but all are in use
 };
 
 class Scheduler {
  public:
-  explicit Scheduler(SchedulerOptions options) : options_(options) {}
+  explicit Scheduler(SchedulerOptions options) : options_(std::move(options)) {}
 
   // Settings
   void set_options(SchedulerOptions options, Time now);
-  void set_lane_options(const LaneKey& lane, LaneOptions options);
 
   // Work appears
   /// A committed entry, with its message in memory if it came straight from acceptance.
@@ -113,11 +116,12 @@ class Scheduler {
 
   // Sessions
   /// The next entry for a session of the lane, at most `recipients_max` of its recipients.
-  std::optional<std::pair<FlowKey, Entry>> take(const LaneKey& lane, std::uint32_t recipients_max, Time now);
+  std::optional<std::pair<FlowKey, Entry>> take(const LaneKey& lane, std::uint32_t recipients_max,
+                                                Time now);
   /// The part of an entry given by take() goes back, as it was.
   void put_back(const FlowKey& flow, Entry entry, Time now);
-  /// The outcome of the part of an entry given by take() or GiveUp is committed. Deferred recipients
-  /// come again through on_disk() or add().
+  /// The outcome of the part of an entry given by take() or GiveUp is committed. Deferred
+  /// recipients come again through on_disk() or add().
   void finished(const FlowKey& flow, const DueCursor& place, Time now);
   void session_ended(const LaneKey& lane, Time now);
   /// A session was established: the destination is well.
@@ -130,13 +134,16 @@ class Scheduler {
   /// Entries in flight are not touched.
   void block(const FlowKey& flow, const DueCursor& place);
   void unblock(const QueueId& id);
+
   bool in_flight(const QueueId& id) const { return in_flight_.contains(id); }
 
   // Time and answers
   void tick(Time now);
   /// When tick() is needed next; nullopt: only after another event.
   std::optional<Time> next_wakeup() const;
+
   std::vector<Action> take_actions() { return std::exchange(actions_, {}); }
+
   /// True when take() would give something now.
   bool has_work(const LaneKey& lane, Time now) const;
 
@@ -144,21 +151,26 @@ class Scheduler {
   void stop() { stopping_ = true; }
 
   std::optional<LaneView> view(const LaneKey& lane, Time now) const;
+
   std::size_t lanes() const { return lanes_.size(); }
+
   std::size_t window_entries() const { return window_entries_; }
+
   std::uint32_t sessions() const { return sessions_; }
+
   std::size_t entries_in_flight() const { return entries_in_flight_; }
+
   std::uint32_t failures(const LaneKey& lane) const;
 
  private:
   struct Flow {
     std::map<DueCursor, Entry> window;
-    std::optional<DueCursor> cursor;          ///< the disk is known up to here
-    std::optional<Time> disk_earliest;        ///< set: something may be on disk after the cursor
+    std::optional<DueCursor> cursor;    ///< the disk is known up to here
+    std::optional<Time> disk_earliest;  ///< set: something may be on disk after the cursor
     bool loading = false;
-    std::map<DueCursor, std::uint32_t> busy;  ///< parts of entries being worked on
-    std::set<DueCursor> finished_meanwhile;   ///< while a page is under way
-    std::optional<DueCursor> noted_meanwhile; ///< the first one noted while a page is under way
+    std::map<DueCursor, std::uint32_t> busy;   ///< parts of entries being worked on
+    std::set<DueCursor> finished_meanwhile;    ///< while a page is under way
+    std::optional<DueCursor> noted_meanwhile;  ///< the first one noted while a page is under way
 
     bool idle() const { return window.empty() && !disk_earliest && !loading && busy.empty(); }
   };
@@ -173,9 +185,9 @@ class Scheduler {
     Time delayed_until{};
     Time trouble_since{};
     Disposition trouble;
-    Time grown_at{};                          ///< when latency last asked for one more session
+    Time grown_at{};  ///< when latency last asked for one more session
     bool queued_for_session = false;
-    std::optional<Time> wakeup;               ///< its place in wakeups_
+    std::optional<Time> wakeup;                   ///< its place in wakeups_
     std::map<PriorityClass, std::uint32_t> turn;  ///< flow served last, per class
   };
 
@@ -201,7 +213,7 @@ class Scheduler {
   SchedulerOptions options_;
   std::map<LaneKey, Lane> lanes_;
   std::set<std::pair<Time, LaneKey>> wakeups_;
-  std::deque<LaneKey> session_queue_;         ///< lanes that want a session, in turn
+  std::deque<LaneKey> session_queue_;                     ///< lanes that want a session, in turn
   std::unordered_map<QueueId, std::uint32_t> in_flight_;  ///< parts per message
   std::unordered_set<QueueId> blocked_;
   std::vector<Action> actions_;

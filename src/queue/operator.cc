@@ -1,0 +1,479 @@
+// The operator's side of the queue: what there is, why it waits, and changing it.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/checksum.h"
+#include "base/log.h"
+#include "queue/queue_impl.h"
+
+namespace mansio {
+namespace {
+
+using spool::Verb;
+
+/// Messages per step of a bulk verb: bounds memory and the pause that one step causes.
+constexpr std::size_t bulk_step = 500;
+/// A bulk retry makes a thousand messages due per second, so that it is no burst.
+constexpr Duration bulk_spread = std::chrono::milliseconds(1);
+
+constexpr std::pair<LivingState, const char*> living_state_names[] = {
+    {LivingState::active, "active"},
+    {LivingState::deferred, "deferred"},
+    {LivingState::held, "held"},
+    {LivingState::suspended, "suspended"},
+    {LivingState::in_flight, "in_flight"},
+    {LivingState::in_doubt, "in_doubt"},
+    {LivingState::quarantined, "quarantined"},
+};
+
+LivingState living_state(const RecipientStatus& status, bool in_flight, Time now) {
+  switch (status.state) {
+    case RecipientState::held:
+      return LivingState::held;
+    case RecipientState::in_doubt:
+      return LivingState::in_doubt;
+    case RecipientState::quarantined:
+      return LivingState::quarantined;
+    default:
+      break;
+  }
+  if (in_flight) return LivingState::in_flight;
+  return status.due <= now ? LivingState::active : LivingState::deferred;
+}
+
+/// The durable state that a state of the moment implies, to narrow the search in the spool.
+std::optional<RecipientState> durable_state(std::optional<LivingState> state) {
+  if (!state) return std::nullopt;
+  switch (*state) {
+    case LivingState::held:
+      return RecipientState::held;
+    case LivingState::in_doubt:
+      return RecipientState::in_doubt;
+    case LivingState::quarantined:
+      return RecipientState::quarantined;
+    default:
+      return RecipientState::queued;
+  }
+}
+
+std::pair<FlowKey, DueCursor> place_of(const spool::StoredMessage& stored,
+                                       std::uint32_t recipient) {
+  const Message& message = stored.message;
+  return {FlowKey{message.lanes[recipient], message.klass, flow_of(message)},
+          DueCursor{stored.recipients[recipient].due, message.id}};
+}
+
+}  // namespace
+
+const char* to_text(LivingState state) {
+  for (const auto& [value, name] : living_state_names) {
+    if (value == state) return name;
+  }
+  return "unknown";
+}
+
+std::optional<LivingState> parse_living_state(std::string_view text) {
+  for (const auto& [value, name] : living_state_names) {
+    if (text == name) return value;
+  }
+  return std::nullopt;
+}
+
+// ---- looking ----------------------------------------------------------------------------------
+
+/// Fills in `states`, asking the shards what is in flight.
+Task<void> Queue::Impl::add_living_states(std::vector<ListedMessage>& messages) {
+  std::vector<std::vector<std::pair<std::size_t, std::uint32_t>>> asked(shards_.size());
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const Message& message = messages[i].message->message;
+    for (std::uint32_t r = 0; r < message.lanes.size(); ++r) {
+      asked[shard_of(message.lanes[r])].push_back({i, r});
+    }
+    messages[i].states.resize(message.lanes.size(), LivingState::active);
+  }
+  const Time now = ports.clock.now();
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    if (asked[index].empty()) continue;
+    std::function<std::vector<bool>()> ask = [&shard = *shards_[index], &mine = asked[index],
+                                              &messages] {
+      std::vector<bool> flying;
+      for (const auto& [i, r] : mine)
+        flying.push_back(shard.in_flight(messages[i].message->message.id));
+      return flying;
+    };
+    auto asking = queue::run_on(ports.loops[index], std::move(ask));
+    const std::vector<bool> flying = co_await std::move(asking);
+    for (std::size_t k = 0; k < asked[index].size(); ++k) {
+      const auto [i, r] = asked[index][k];
+      messages[i].states[r] = living_state(messages[i].message->recipients[r], flying[k], now);
+    }
+  }
+}
+
+Task<Result<QueueListPage>> Queue::Impl::list(QueueSelector selector, std::string resume,
+                                              std::size_t limit) {
+  selector.stored.state = durable_state(selector.state);
+  // A state alone is a condition too.
+  if (selector.state && selector.stored.selects_nothing()) selector.stored.everything = true;
+  QueueListPage page;
+  page.resume = std::move(resume);
+  do {
+    const std::size_t wanted = limit - page.messages.size();
+    auto reading = read<spool::ListPage>([&](spool::Done<spool::ListPage> done) {
+      ports.spool.list(selector.stored, page.resume, wanted, std::move(done));
+    });
+    Result<spool::ListPage> stored = co_await std::move(reading);
+    if (!stored) co_return stored.error();
+    page.resume = stored->resume;
+    std::vector<ListedMessage> found;
+    for (spool::StoredMessagePtr& message : stored->messages) {
+      ListedMessage listed;
+      listed.matching = spool::matching(selector.stored, *message);
+      listed.message = std::move(message);
+      found.push_back(std::move(listed));
+    }
+    auto stating = add_living_states(found);
+    co_await std::move(stating);
+    for (ListedMessage& listed : found) {
+      if (selector.state) {
+        std::erase_if(listed.matching,
+                      [&](std::uint32_t r) { return listed.states[r] != *selector.state; });
+      }
+      if (!listed.matching.empty()) page.messages.push_back(std::move(listed));
+    }
+  } while (!page.resume.empty() && page.messages.size() < limit);
+  co_return page;
+}
+
+Task<Result<spool::StoredMessagePtr>> Queue::Impl::get(QueueId id) {
+  using Messages = std::vector<spool::StoredMessagePtr>;
+  auto reading = read<Messages>(
+      [this, id](spool::Done<Messages> done) { ports.spool.get({id}, std::move(done)); });
+  Result<Messages> found = co_await std::move(reading);
+  if (!found) co_return found.error();
+  if (found->empty()) co_return make_error_code(spool::Errc::missing);
+  co_return found->front();
+}
+
+Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
+  auto getting = get(id);
+  const Result<spool::StoredMessagePtr> stored = co_await std::move(getting);
+  if (!stored) co_return stored.error();
+  const Message& message = (*stored)->message;
+  const Time now = ports.clock.now();
+  std::vector<Wait> waits;
+  for (std::uint32_t r = 0; r < message.lanes.size(); ++r) {
+    const RecipientStatus& status = (*stored)->recipients[r];
+    if (is_final(status.state)) continue;
+    const LaneKey& lane = message.lanes[r];
+    const std::size_t index = shard_of(lane);
+    using Seen = std::pair<std::optional<schedule::LaneView>, bool>;
+    std::function<Seen()> look = [&shard = *shards_[index], lane, id] {
+      return Seen{shard.view(lane), shard.in_flight(id)};
+    };
+    auto looking = queue::run_on(ports.loops[index], std::move(look));
+    const auto [view, flying] = co_await std::move(looking);
+
+    Wait wait;
+    wait.recipient = r;
+    wait.address = message.envelope.recipients[r].address.to_string();
+    wait.since = std::max(status.last_attempt, message.accepted_at);
+    if (status.last.reply.code != 0 || !status.last.reply.text.empty()) {
+      wait.detail = status.last.reply.to_string();
+    }
+    const auto reason = [&wait](const char* text, const char* setting) {
+      wait.reason = text;
+      wait.setting = setting;
+    };
+    switch (status.state) {
+      case RecipientState::held:
+        reason("held", "");
+        break;
+      case RecipientState::in_doubt:
+        reason("in_doubt", "retry.in_doubt");
+        break;
+      case RecipientState::quarantined:
+        reason("quarantined", "");
+        break;
+      default:
+        wait.next_attempt = std::max(status.due, now);
+        if (flying) {
+          reason("in_flight", "");
+          wait.next_attempt.reset();
+        } else if (view && view->delayed_until > now) {
+          const bool dns = view->trouble.cause == Cause::dns;
+          const bool policy = view->trouble.cause == Cause::policy;
+          reason(dns ? "dns" : policy ? "policy" : "host_down", policy ? "route" : "retry.min");
+          wait.since = view->trouble_since;
+          wait.next_attempt = std::max(status.due, view->delayed_until);
+          wait.detail = view->trouble.reply.to_string();
+        } else if (status.due > now) {
+          reason("backoff", settings()->retry.intervals.empty() ? "retry.min" : "retry.intervals");
+        } else if (view && view->sessions >= view->sessions_max) {
+          reason("limit", "destination.connections");
+        } else if (view && view->waits_for_budget) {
+          reason("limit", "server.connections_out_max");
+        } else {
+          reason("due", "");
+        }
+    }
+    waits.push_back(std::move(wait));
+  }
+  co_return waits;
+}
+
+Task<std::vector<LaneStatus>> Queue::Impl::lanes() {
+  std::vector<LaneStatus> all;
+  std::string resume;
+  const Time now = ports.clock.now();
+  do {
+    auto reading = read<spool::LanePage>([this, &resume](spool::Done<spool::LanePage> done) {
+      ports.spool.lanes(resume, 1000, std::move(done));
+    });
+    const Result<spool::LanePage> page = co_await std::move(reading);
+    if (!page) co_return all;
+    resume = page->resume;
+    for (const spool::LaneSummary& summary : page->lanes) {
+      const std::size_t index = shard_of(summary.lane);
+      std::function<std::optional<schedule::LaneView>()> look =
+          [&shard = *shards_[index], lane = summary.lane] { return shard.view(lane); };
+      auto looking = queue::run_on(ports.loops[index], std::move(look));
+      const auto view = co_await std::move(looking);
+      LaneStatus status;
+      status.lane = summary.lane;
+      status.queued = summary.queued;
+      if (view) {
+        status.due = view->due_in_window;
+        status.in_flight = view->in_flight;
+        status.sessions = view->sessions;
+        if (view->delayed_until > now) {
+          status.delayed_until = view->delayed_until;
+          status.trouble = view->trouble.reply.to_string();
+        }
+      }
+      all.push_back(std::move(status));
+    }
+  } while (!resume.empty());
+  co_return all;
+}
+
+Task<QueueStatistics> Queue::Impl::statistics() {
+  QueueStatistics sum;
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    std::function<queue::ShardStatistics()> look = [&shard = *shards_[index]] {
+      return shard.statistics();
+    };
+    auto looking = queue::run_on(ports.loops[index], std::move(look));
+    const queue::ShardStatistics one = co_await std::move(looking);
+    sum.sessions += one.sessions;
+    sum.window_messages += one.window_entries;
+    sum.lanes_in_memory += one.lanes;
+    sum.in_flight += one.in_flight;
+    sum.faults += one.faults;
+  }
+  sum.window_octets = memory->used;
+  co_return sum;
+}
+
+// ---- changing ---------------------------------------------------------------------------------
+
+/// Takes the messages out of their windows; recipients in flight are dropped from `recipients`.
+Task<void> Queue::Impl::block_in_shards(const std::vector<ListedMessage>& messages,
+                                        std::vector<std::vector<std::uint32_t>>& recipients) {
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    std::vector<Place> places;
+    std::vector<std::pair<std::size_t, std::uint32_t>> whose;
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      for (const std::uint32_t r : recipients[i]) {
+        if (shard_of(messages[i].message->message.lanes[r]) != index) continue;
+        places.push_back(place_of(*messages[i].message, r));
+        whose.push_back({i, r});
+      }
+    }
+    if (places.empty()) continue;
+    std::function<std::vector<bool>()> block = [&shard = *shards_[index], &places] {
+      return shard.block(places);
+    };
+    auto blocking = queue::run_on(ports.loops[index], std::move(block));
+    const std::vector<bool> flying = co_await std::move(blocking);
+    for (std::size_t k = 0; k < whose.size(); ++k) {
+      if (flying[k]) std::erase(recipients[whose[k].first], whose[k].second);
+    }
+  }
+}
+
+/// One step of a bulk verb: out of the windows, into the spool, and back to where it is due.
+Task<void> Queue::Impl::change_page(const std::vector<ListedMessage>& messages,
+                                    const spool::Change& pattern, BulkResult& result) {
+  std::vector<std::vector<std::uint32_t>> recipients;
+  for (const ListedMessage& listed : messages) recipients.push_back(listed.matching);
+  auto blocking = block_in_shards(messages, recipients);
+  co_await std::move(blocking);
+
+  const auto current = settings();
+  std::vector<spool::Operation> operations;
+  std::vector<std::size_t> of_message;
+  std::vector<std::vector<Place>> again(shards_.size());
+  Time due = pattern.due +
+             bulk_spread * static_cast<int>(std::min<std::uint64_t>(result.changed, 1u << 30));
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (recipients[i].empty()) continue;
+    const spool::StoredMessage& stored = *messages[i].message;
+    spool::Change change = pattern;
+    change.id = stored.message.id;
+    change.recipients = recipients[i];
+    change.due = due;
+    due += bulk_spread;
+    if (change.verb == Verb::fail || change.verb == Verb::expire) {
+      std::vector<dsn::FailedRecipient> failed;
+      for (const std::uint32_t r : recipients[i]) {
+        Disposition disposition = change.disposition;
+        if (change.verb == Verb::expire) {
+          disposition = queue::give_up(stored.recipients[r].last, Cause::lifetime);
+          change.disposition = disposition;
+        }
+        failed.push_back({r, std::move(disposition), stored.recipients[r].tries,
+                          stored.recipients[r].last_attempt});
+      }
+      auto original = std::shared_ptr<const Message>(messages[i].message, &stored.message);
+      auto making = notices_.make(std::move(original), std::move(failed), current);
+      change.notices = co_await std::move(making);
+    }
+    for (const std::uint32_t r : recipients[i]) {
+      Place place = place_of(stored, r);
+      again[shard_of(place.first.lane)].push_back(place);
+      place.second.due = change.due;
+      if (change.verb == Verb::make_due || change.verb == Verb::release) {
+        again[shard_of(place.first.lane)].push_back(place);
+      }
+    }
+    of_message.push_back(i);
+    operations.push_back(std::move(change));
+  }
+
+  std::vector<std::pair<std::shared_ptr<const Message>, std::vector<Time>>> notices;
+  std::vector<std::vector<std::pair<std::shared_ptr<const Message>, std::vector<Time>>>>
+      by_operation;
+  for (const spool::Operation& operation : operations) {
+    auto& mine = by_operation.emplace_back();
+    for (const spool::Admit& notice : std::get<spool::Change>(operation).notices) {
+      mine.push_back({std::make_shared<const Message>(notice.message), notice.due});
+    }
+  }
+  auto performing = shards_.front()->gate().perform_all(std::move(operations));
+  const std::vector<spool::Answer> answers = co_await std::move(performing);
+  for (std::size_t k = 0; k < answers.size(); ++k) {
+    if (answers[k].status == spool::Status::committed) {
+      result.changed += answers[k].changed;
+      if (answers[k].changed > 0) {
+        std::ranges::move(by_operation[k], std::back_inserter(notices));
+      }
+    } else if (answers[k].status == spool::Status::unknown ||
+               answers[k].status == spool::Status::full) {
+      result.error = "the spool answered " + std::string(to_text(answers[k].status)) + ": " +
+                     answers[k].detail;
+    }
+  }
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    if (again[index].empty()) continue;
+    std::function<bool()> unblock = [&shard = *shards_[index], &places = again[index]] {
+      shard.unblock(places);
+      return true;
+    };
+    auto unblocking = queue::run_on(ports.loops[index], std::move(unblock));
+    co_await std::move(unblocking);
+  }
+  for (const auto& [notice, notice_due] : notices) dispatch(notice, notice_due, nullptr);
+}
+
+Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::string reason,
+                                    std::string actor, bool dry_run) {
+  BulkResult result;
+  spool::Change pattern;
+  pattern.verb = verb;
+  pattern.reason = reason;
+  pattern.actor = actor;
+  if (verb == Verb::fail) {
+    pattern.disposition.outcome = Outcome::failed;
+    pattern.disposition.reply = {
+        554, {5, 7, 1}, reason.empty() ? "returned by the postmaster" : reason};
+    pattern.disposition.stage = Stage::local;
+    pattern.disposition.cause = Cause::operator_;
+    pattern.disposition.counts_as_try = false;
+  }
+  if (!selector.state && selector.stored.selects_nothing()) co_return result;
+  std::string resume;
+  do {
+    auto listing = list(selector, resume, bulk_step);
+    Result<QueueListPage> page = co_await std::move(listing);
+    if (!page) {
+      result.error = page.error().message();
+      break;
+    }
+    resume = page->resume;
+    for (const ListedMessage& listed : page->messages) result.matched += listed.matching.size();
+    result.messages += page->messages.size();
+    if (dry_run) continue;
+    pattern.at = ports.clock.now();
+    pattern.due = pattern.at;
+    auto changing = change_page(page->messages, pattern, result);
+    co_await std::move(changing);
+  } while (!resume.empty() && result.error.empty());
+  if (!dry_run && result.changed > 0) {
+    log::info("operator")
+        .field("verb", spool::to_text(verb))
+        .field("actor", actor)
+        .field("reason", reason)
+        .field("matched", result.matched)
+        .field("changed", result.changed);
+  }
+  co_return result;
+}
+
+// ---- lifetimes of what does not come due ------------------------------------------------------
+
+/// Held and doubtful recipients have no due entry; their lifetime ends all the same.
+Task<void> Queue::Impl::expire_held() {
+  for (const LivingState state : {LivingState::held, LivingState::in_doubt}) {
+    QueueSelector selector;
+    selector.state = state;
+    selector.stored.everything = true;
+    std::string resume;
+    do {
+      auto listing = list(selector, resume, bulk_step);
+      Result<QueueListPage> page = co_await std::move(listing);
+      if (!page) co_return;
+      resume = page->resume;
+      const Time now = ports.clock.now();
+      std::erase_if(page->messages, [now](const ListedMessage& listed) {
+        return listed.message->message.expires_at > now;
+      });
+      spool::Change pattern;
+      pattern.verb = Verb::expire;
+      pattern.at = now;
+      pattern.reason = "the lifetime ended while " + std::string(to_text(state));
+      pattern.actor = "engine";
+      BulkResult result;
+      auto changing = change_page(page->messages, pattern, result);
+      co_await std::move(changing);
+    } while (!resume.empty());
+  }
+}
+
+Task<void> Queue::Impl::watch_lifetimes() {
+  while (!stopping_) {
+    const Duration lifetime = settings()->retry.lifetime;
+    const Duration interval =
+        std::clamp<Duration>(lifetime / 50, std::chrono::seconds(1), std::chrono::minutes(10));
+    auto sleeping = sleep_for(ports.clock, interval);
+    co_await std::move(sleeping);
+    spool::Totals totals;
+    for (const spool::TenantTotals& tenant : ports.spool.totals()) totals += tenant.totals;
+    if (totals.held + totals.in_doubt == 0) continue;
+    auto expiring = expire_held();
+    co_await std::move(expiring);
+  }
+}
+
+}  // namespace mansio

@@ -1,0 +1,377 @@
+#include "queue/queue.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <future>
+#include <stdexcept>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "base/log.h"
+#include "queue/queue_impl.h"
+
+namespace mansio {
+namespace {
+
+constexpr std::size_t page_size = 1000;
+/// Overdue lanes are woken over so long at the most, so that a restart is no burst.
+constexpr Duration spread_max = std::chrono::seconds(5);
+
+}  // namespace
+
+Queue::Impl::Impl(Ports its_ports, std::shared_ptr<const settings::Settings> settings)
+    : ports(std::move(its_ports)),
+      settings_(std::move(settings)),
+      id_random_(ports.random()),
+      ids_(*id_random_),
+      notices_({ports.spool, ports.clock, [this] { return new_id(); }, ports.random(),
+                dsn::make_bounce_builder()}) {
+  MANSIO_ASSERT(!ports.loops.empty());
+  memory->limit = settings_->limits.memory;
+  const queue::Configuration configuration{settings_, ports.channels};
+  for (std::size_t index = 0; index < ports.loops.size(); ++index) {
+    auto dispatch_notices = [this, index](std::vector<std::shared_ptr<const Message>> notices) {
+      for (const auto& notice : notices) {
+        const std::vector<Time> due(notice->lanes.size(), notice->accepted_at);
+        dispatch(notice, due, shards_[index].get());
+      }
+    };
+    shards_.push_back(std::make_unique<queue::Shard>(
+        queue::Shard::Ports{ports.spool, ports.clock, ports.loops[index], ports.random(), index,
+                            ports.loops.size(), std::move(dispatch_notices), notices_},
+        configuration));
+  }
+  watchers_ = std::make_unique<TaskGroup>(ports.loops.front());
+}
+
+std::size_t Queue::Impl::shard_of(const LaneKey& lane) const {
+  return static_cast<std::size_t>(stable_hash(lane.destination) % shards_.size());
+}
+
+queue::Shard& Queue::Impl::shard_here(const boost::asio::any_io_executor& executor) {
+  for (const auto& shard : shards_) {
+    if (shard->loop() == executor) return *shard;
+  }
+  return *shards_.front();
+}
+
+std::shared_ptr<const settings::Settings> Queue::Impl::settings() const {
+  const std::lock_guard lock(settings_mutex_);
+  return settings_;
+}
+
+QueueId Queue::Impl::new_id() {
+  const std::lock_guard lock(id_mutex_);
+  return ids_.next(ports.clock.now());
+}
+
+// ---- accepting --------------------------------------------------------------------------------
+
+bool Queue::Impl::accepting(std::string* reason) const {
+  const auto refuse = [reason](const char* why) {
+    if (reason != nullptr) *reason = why;
+    return false;
+  };
+  if (stopping_) return refuse("stopping");
+  switch (ports.spool.health()) {
+    case spool::Health::ok:
+      return true;
+    case spool::Health::reserve:
+      return refuse("free space is below the reserve");
+    case spool::Health::latched:
+      return refuse("the spool failed and takes nothing more");
+  }
+  return refuse("unknown state of the spool");
+}
+
+Message Queue::Impl::message_from(Submission submission) const {
+  const auto current = settings();
+  Message message;
+  message.id = submission.id;
+  message.accepted_at = ports.clock.now();
+  message.expires_at = message.accepted_at + current->retry.lifetime;
+  message.tenant = std::move(submission.tenant);
+  message.campaign = std::move(submission.campaign);
+  message.klass = submission.klass;
+  message.content = std::move(submission.content);
+  for (const Recipient& recipient : submission.envelope.recipients) {
+    message.lanes.push_back(
+        {destination_of(recipient.address, current->server.hostname), "default"});
+  }
+  message.envelope = std::move(submission.envelope);
+  return message;
+}
+
+/// Content stays in memory for the first attempt while the budget lasts; otherwise it is read back.
+void Queue::Impl::keep_in_memory(Message& message) {
+  auto octets = message.content.octets;
+  if (!octets) return;
+  const std::uint64_t size = octets->size();
+  if (!memory->reserve(size)) {
+    message.content.octets.reset();
+    return;
+  }
+  const std::string* raw = octets.get();
+  message.content.octets =
+      std::shared_ptr<const std::string>(raw, [budget = memory, octets = std::move(octets), size](
+                                                  const std::string*) { budget->release(size); });
+}
+
+Task<Admitted> Queue::Impl::admit(Submission submission) {
+  Admitted admitted;
+  if (submission.id.is_nil()) submission.id = new_id();
+  if (submission.content.id.is_nil()) submission.content.id = submission.id;
+  admitted.id = submission.id;
+  if (!accepting(&admitted.detail)) {
+    admitted.status = ports.spool.health() == spool::Health::latched ? spool::Status::unknown
+                                                                     : spool::Status::full;
+    co_return admitted;
+  }
+  if (submission.envelope.recipients.empty()) {
+    admitted.status = spool::Status::refused;
+    admitted.detail = "no recipients";
+    co_return admitted;
+  }
+  auto message = std::make_shared<Message>(message_from(std::move(submission)));
+  const std::vector<Time> due(message->lanes.size(), message->accepted_at);
+  spool::Operation operation = spool::Admit{*message, due};
+  queue::Shard& here = shard_here(co_await boost::asio::this_coro::executor);
+  auto performing = here.gate().perform(std::move(operation));
+  const spool::Answer answer = co_await std::move(performing);
+  admitted.status = answer.status;
+  admitted.detail = answer.detail;
+  if (answer.status == spool::Status::committed) {
+    keep_in_memory(*message);
+    dispatch(message, due, &here);
+  }
+  co_return admitted;
+}
+
+/// Hands a committed message to the lanes of its recipients. `here`: the shard whose loop this runs
+/// on.
+void Queue::Impl::dispatch(const std::shared_ptr<const Message>& message,
+                           const std::vector<Time>& due, const queue::Shard* here) {
+  std::map<std::size_t, std::vector<queue::NewEntry>> by_shard;
+  for (queue::NewEntry& entry : queue::entries_of(message, due)) {
+    by_shard[shard_of(entry.flow.lane)].push_back(std::move(entry));
+  }
+  for (auto& [index, entries] : by_shard) {
+    queue::Shard& shard = *shards_[index];
+    if (&shard == here && here->loop() == ports.loops[index]) {
+      boost::asio::dispatch(shard.loop(), [&shard, entries = std::move(entries)]() mutable {
+        shard.add(std::move(entries));
+      });
+    } else {
+      boost::asio::post(shard.loop(), [&shard, entries = std::move(entries)]() mutable {
+        shard.add(std::move(entries));
+      });
+    }
+  }
+}
+
+// ---- start, reload, stop ----------------------------------------------------------------------
+
+void Queue::Impl::start() {
+  recover_in_doubt();
+  load_flows();
+  boost::asio::post(ports.loops.front(), [this] {
+    auto watching = watch_lifetimes();
+    watchers_->spawn("lifetimes", std::move(watching));
+  });
+}
+
+/// Tells every shard which flows have mail on disk, and when it is due.
+void Queue::Impl::load_flows() {
+  const Time now = ports.clock.now();
+  std::vector<std::pair<FlowKey, DueCursor>> overdue;
+  std::vector<std::vector<std::pair<FlowKey, DueCursor>>> by_shard(shards_.size());
+  std::string resume;
+  do {
+    std::promise<Result<spool::FlowPage>> promise;
+    ports.spool.flows(resume, page_size, [&promise](Result<spool::FlowPage> page) {
+      promise.set_value(std::move(page));
+    });
+    Result<spool::FlowPage> page = promise.get_future().get();
+    if (!page) {
+      throw std::runtime_error("the spool's lanes cannot be read: " + page.error().message());
+    }
+    for (const spool::FlowSummary& flow : page->flows) {
+      if (flow.earliest <= now) {
+        overdue.push_back({flow.flow, {flow.earliest, {}}});
+      } else {
+        by_shard[shard_of(flow.flow.lane)].push_back({flow.flow, {flow.earliest, {}}});
+      }
+    }
+    resume = page->resume;
+  } while (!resume.empty());
+
+  const Duration step = overdue.empty() ? Duration::zero()
+                                        : std::min(Duration(std::chrono::milliseconds(1)),
+                                                   spread_max / static_cast<int>(overdue.size()));
+  Time wake = now;
+  for (auto& [flow, place] : overdue) {
+    by_shard[shard_of(flow.lane)].push_back({flow, {wake, {}}});
+    wake += step;
+  }
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    boost::asio::post(
+        ports.loops[index],
+        [&shard = *shards_[index], places = std::move(by_shard[index])] { shard.on_disk(places); });
+  }
+}
+
+/// Transactions whose final dot may have been sent before a crash: resent, or held for a decision.
+void Queue::Impl::recover_in_doubt() {
+  const bool hold = settings()->retry.in_doubt == "hold";
+
+  struct Sink final : spool::CompletionSink {
+    void completed(std::vector<spool::Answer> answers) override {
+      const std::lock_guard lock(mutex);
+      done += answers.size();
+      if (done == expected) finished.set_value();
+    }
+
+    std::mutex mutex;
+    std::size_t done = 0, expected = 0;
+    std::promise<void> finished;
+  } sink;
+
+  std::vector<spool::Request> requests;
+  for (const spool::InDoubt& doubt : ports.spool.take_in_doubt()) {
+    log::warning("in_doubt")
+        .field("id", doubt.id.to_string())
+        .field("recipients", doubt.recipients.size())
+        .field("action", hold ? "hold" : "resend");
+    if (!hold) continue;
+    spool::Change change;
+    change.id = doubt.id;
+    change.verb = spool::Verb::mark_in_doubt;
+    change.recipients = doubt.recipients;
+    change.at = ports.clock.now();
+    change.reason = "the process ended between the final dot and the recorded outcome";
+    change.actor = "engine";
+    requests.push_back({requests.size(), std::move(change)});
+  }
+  if (requests.empty()) return;
+  sink.expected = requests.size();
+  ports.spool.submit(std::move(requests), sink);
+  sink.finished.get_future().wait();
+}
+
+void Queue::Impl::reload(std::shared_ptr<const settings::Settings> settings,
+                         queue::Channels channels) {
+  {
+    const std::lock_guard lock(settings_mutex_);
+    settings_ = settings;
+  }
+  memory->limit = settings->limits.memory;
+  const queue::Configuration configuration{std::move(settings), std::move(channels)};
+  for (const auto& shard : shards_) {
+    boost::asio::post(shard->loop(),
+                      [&shard = *shard, configuration] { shard.configure(configuration); });
+  }
+}
+
+Task<void> Queue::Impl::stop(SteadyTime deadline) {
+  stopping_ = true;
+  // All shards begin at once, so that one deadline holds for all.
+  for (const auto& shard : shards_) {
+    boost::asio::post(shard->loop(), [&shard = *shard, deadline] { shard.begin_stop(deadline); });
+  }
+  for (const auto& shard : shards_) {
+    auto ending = shard->wait_stopped();
+    auto waiting =
+        boost::asio::co_spawn(shard->loop(), std::move(ending), boost::asio::use_awaitable);
+    co_await std::move(waiting);
+  }
+  auto ending = end_watchers();
+  auto waiting =
+      boost::asio::co_spawn(ports.loops.front(), std::move(ending), boost::asio::use_awaitable);
+  co_await std::move(waiting);
+}
+
+Task<void> Queue::Impl::end_watchers() {
+  watchers_->cancel();
+  auto waiting = watchers_->wait();
+  co_await std::move(waiting);
+}
+
+// ---- the public face --------------------------------------------------------------------------
+
+Queue::Queue(Ports ports, std::shared_ptr<const settings::Settings> settings)
+    : impl_(std::make_unique<Impl>(std::move(ports), std::move(settings))) {}
+
+Queue::~Queue() = default;
+
+void Queue::start() { impl_->start(); }
+
+Task<void> Queue::stop(SteadyTime deadline) { return impl_->stop(deadline); }
+
+void Queue::reload(std::shared_ptr<const settings::Settings> settings,
+                   std::map<std::string, std::shared_ptr<delivery::Channel>> channels) {
+  impl_->reload(std::move(settings), std::move(channels));
+}
+
+std::shared_ptr<const settings::Settings> Queue::settings() const { return impl_->settings(); }
+
+QueueId Queue::new_id() { return impl_->new_id(); }
+
+std::unique_ptr<spool::ContentWriter> Queue::open_content(const QueueId& content_id) {
+  return impl_->ports.spool.open_content(content_id);
+}
+
+Task<Admitted> Queue::admit(Submission submission) { return impl_->admit(std::move(submission)); }
+
+bool Queue::accepting(std::string* reason) const { return impl_->accepting(reason); }
+
+bool Queue::reserve_memory(std::uint64_t octets) { return impl_->memory->reserve(octets); }
+
+void Queue::release_memory(std::uint64_t octets) { impl_->memory->release(octets); }
+
+Task<Result<QueueListPage>> Queue::list(QueueSelector selector, std::string resume,
+                                        std::size_t limit) {
+  return impl_->list(std::move(selector), std::move(resume), limit);
+}
+
+Task<Result<spool::StoredMessagePtr>> Queue::get(QueueId id) { return impl_->get(id); }
+
+Task<Result<std::string>> Queue::content(QueueId id, std::uint64_t offset, std::uint64_t length) {
+  return impl_->read<std::string>([this, id, offset, length](spool::Done<std::string> done) {
+    impl_->ports.spool.read_content(id, offset, length, std::move(done));
+  });
+}
+
+Task<Result<std::vector<spool::HistoryEntry>>> Queue::history(QueueId id) {
+  using Entries = std::vector<spool::HistoryEntry>;
+  return impl_->read<Entries>(
+      [this, id](spool::Done<Entries> done) { impl_->ports.spool.history(id, std::move(done)); });
+}
+
+Task<Result<std::vector<Wait>>> Queue::why(QueueId id) { return impl_->why(id); }
+
+Task<BulkResult> Queue::apply(spool::Verb verb, QueueSelector selector, std::string reason,
+                              std::string actor, bool dry_run) {
+  return impl_->apply(verb, std::move(selector), std::move(reason), std::move(actor), dry_run);
+}
+
+Task<std::vector<LaneStatus>> Queue::lanes() { return impl_->lanes(); }
+
+std::vector<spool::TenantTotals> Queue::tenant_totals() const {
+  return impl_->ports.spool.totals();
+}
+
+spool::Totals Queue::totals() const {
+  spool::Totals all;
+  for (const spool::TenantTotals& tenant : tenant_totals()) all += tenant.totals;
+  return all;
+}
+
+Task<QueueStatistics> Queue::statistics() { return impl_->statistics(); }
+
+spool::Spool& Queue::spool() { return impl_->ports.spool; }
+
+}  // namespace mansio

@@ -1,0 +1,86 @@
+#include "queue/settlement.h"
+
+#include <map>
+#include <utility>
+
+namespace mansio::queue {
+namespace {
+
+Disposition missing_status() {
+  Disposition disposition;
+  disposition.outcome = Outcome::deferred;
+  disposition.reply = {451, {4, 3, 0}, "the target gave no status for this recipient"};
+  disposition.stage = Stage::local;
+  disposition.cause = Cause::missing;
+  disposition.counts_as_try = false;
+  return disposition;
+}
+
+}  // namespace
+
+Disposition give_up(Disposition last, Cause cause) {
+  last.outcome = cause == Cause::lifetime ? Outcome::expired : Outcome::failed;
+  last.cause = cause;
+  last.counts_as_try = false;
+  if (last.reply.code == 0 && last.reply.text.empty()) {
+    last.reply = {0, {}, "no attempt had a result"};
+  }
+  return last;
+}
+
+Settlement settle_attempt(const schedule::Entry& entry, std::vector<Disposition> dispositions,
+                          const schedule::RetrySchedule& retry, Time now, double jitter) {
+  Settlement settlement;
+  settlement.outcomes.reserve(entry.recipients.size());
+  for (std::size_t i = 0; i < entry.recipients.size(); ++i) {
+    const schedule::RecipientWork& recipient = entry.recipients[i];
+    spool::RecipientOutcome outcome;
+    outcome.recipient = recipient.index;
+    if (i < dispositions.size()) {
+      outcome.disposition = std::move(dispositions[i]);
+    } else {
+      outcome.disposition = missing_status();
+      ++settlement.faults;
+    }
+    Disposition& disposition = outcome.disposition;
+    if (disposition.outcome == Outcome::deferred) {
+      const std::uint32_t tries = recipient.tries + (disposition.counts_as_try ? 1 : 0);
+      if (retry.tries_exhausted(tries)) {
+        disposition.outcome = Outcome::failed;
+        disposition.cause = Cause::tries;
+      } else if (entry.expires_at <= now && tries > 0) {
+        disposition.outcome = Outcome::expired;
+        disposition.cause = Cause::lifetime;
+      } else if (disposition.counts_as_try) {
+        outcome.next_due = retry.next_due(now, entry.expires_at, recipient.retry_count + 1, jitter);
+      } else {
+        // Our own trouble says nothing about the recipient: soon again, and no growing delay.
+        outcome.next_due = now + retry.trouble_delay(1, jitter);
+      }
+    }
+    settlement.outcomes.push_back(std::move(outcome));
+  }
+  return settlement;
+}
+
+std::vector<schedule::Entry> deferred_entries(
+    const schedule::Entry& entry, const std::vector<spool::RecipientOutcome>& outcomes) {
+  std::map<Time, schedule::Entry> by_due;
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    const spool::RecipientOutcome& outcome = outcomes[i];
+    if (outcome.disposition.outcome != Outcome::deferred) continue;
+    schedule::RecipientWork recipient = entry.recipients[i];
+    recipient.retry_count += 1;
+    recipient.tries += outcome.disposition.counts_as_try ? 1 : 0;
+    schedule::Entry& next = by_due[outcome.next_due];
+    next.place = {outcome.next_due, entry.place.id};
+    next.expires_at = entry.expires_at;
+    next.message = entry.message;
+    next.recipients.push_back(recipient);
+  }
+  std::vector<schedule::Entry> entries;
+  for (auto& [due, next] : by_due) entries.push_back(std::move(next));
+  return entries;
+}
+
+}  // namespace mansio::queue

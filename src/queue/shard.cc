@@ -1,0 +1,666 @@
+#include "queue/shard.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "queue/await.h"
+
+namespace mansio::queue {
+namespace {
+
+schedule::SchedulerOptions scheduler_options(std::shared_ptr<const settings::Settings> all,
+                                             std::size_t shards) {
+  const settings::Settings& settings = *all;
+  schedule::SchedulerOptions options;
+  const auto share = [shards](std::uint32_t whole) {
+    return std::max<std::uint32_t>(1, whole / static_cast<std::uint32_t>(shards));
+  };
+  const auto& server = settings.server;
+  const std::uint32_t reserve =
+      std::min(server.connections_out_reserve, server.connections_out_max);
+  options.sessions_max = share(server.connections_out_max - reserve);
+  options.sessions_reserve = reserve == 0 ? 0 : share(reserve);
+  options.tries_max = settings.retry.tries_max;
+  options.lane_options = [all](const LaneKey& lane) {
+    return schedule::LaneOptions{
+        *settings::destination_settings(*all, lane.destination).connections};
+  };
+  return options;
+}
+
+Disposition no_channel(const std::string& destination) {
+  Disposition disposition;
+  disposition.reply = {451, {4, 3, 5}, "no route or channel is configured for " + destination};
+  disposition.stage = Stage::route;
+  disposition.cause = Cause::policy;
+  disposition.counts_as_try = false;
+  return disposition;
+}
+
+const char* event_of(Outcome outcome) { return to_text(outcome); }
+
+/// One line per recipient and outcome, when it is durable.
+void log_outcome(const Message& message, const spool::RecipientOutcome& outcome) {
+  const Disposition& disposition = outcome.disposition;
+  const auto level =
+      disposition.outcome == Outcome::delivered || disposition.outcome == Outcome::deferred
+          ? log::Level::info
+          : log::Level::warning;
+  if (!log::enabled(level)) return;
+  const Recipient& recipient = message.envelope.recipients[outcome.recipient];
+  log::Line line(level, event_of(disposition.outcome));
+  auto rest = std::move(line)
+                  .field("id", message.id.to_string())
+                  .field("recipient", recipient.address.to_string())
+                  .field("destination", message.lanes[outcome.recipient].destination)
+                  .field("host", disposition.host)
+                  .field("address", disposition.address)
+                  .field("stage", to_text(disposition.stage))
+                  .field("cause", to_text(disposition.cause))
+                  .field("code", disposition.reply.code)
+                  .field("enhanced", disposition.reply.enhanced.present()
+                                         ? disposition.reply.enhanced.to_string()
+                                         : std::string())
+                  .field("reply", disposition.reply.text);
+  if (disposition.outcome == Outcome::deferred) {
+    std::move(rest).field("next_due", to_rfc3339(outcome.next_due));
+  }
+}
+
+}  // namespace
+
+bool MemoryBudget::reserve(std::uint64_t octets) {
+  const std::uint64_t before = used.fetch_add(octets, std::memory_order_relaxed);
+  if (before + octets <= limit.load(std::memory_order_relaxed)) return true;
+  used.fetch_sub(octets, std::memory_order_relaxed);
+  return false;
+}
+
+schedule::RetryOptions retry_options(const settings::Settings& settings) {
+  const settings::Retry& retry = settings.retry;
+  return {retry.min,      retry.factor,    retry.max,      retry.jitter,
+          retry.lifetime, retry.tries_max, retry.intervals};
+}
+
+std::vector<NewEntry> entries_of(std::shared_ptr<const Message> message,
+                                 const std::vector<Time>& due) {
+  std::map<std::pair<LaneKey, Time>, schedule::Entry> by_lane;
+  for (std::uint32_t i = 0; i < message->lanes.size(); ++i) {
+    schedule::Entry& entry = by_lane[{message->lanes[i], due[i]}];
+    entry.place = {due[i], message->id};
+    entry.expires_at = message->expires_at;
+    entry.message = message;
+    entry.recipients.push_back({i, 0, 0});
+  }
+  std::vector<NewEntry> entries;
+  for (auto& [key, entry] : by_lane) {
+    entries.push_back({FlowKey{key.first, message->klass, flow_of(*message)}, std::move(entry)});
+  }
+  return entries;
+}
+
+// ---- work as a session sees it ----------------------------------------------------------------
+
+/// Recipients of one message on their way; owns the mark that tells of them after a crash.
+class Shard::Work final : public delivery::Work {
+ public:
+  Work(Shard& shard, FlowKey flow, schedule::Entry entry)
+      : shard_(shard), flow_(std::move(flow)), entry_(std::move(entry)), content_(shard, entry_) {
+    message_ = entry_.message;
+    for (const auto& recipient : entry_.recipients) recipients_.push_back(recipient.index);
+    attempt_ = entry_.recipients.front().tries;
+  }
+
+  /// Destroyed without a result (an exception, a cancelled session): still settled, never
+  /// forgotten.
+  ~Work() override {
+    if (!settled_) shard_.abandoned(*this);
+  }
+
+  ContentReader& content() override { return content_; }
+
+  void before_final_dot() override {
+    if (mark_) return;
+    const bool durable = shard_.configuration_.settings->retry.in_doubt == "hold";
+    mark_ = shard_.ports_.spool.mark_attempt(entry_.place.id, recipients_, attempt_, durable);
+  }
+
+  const FlowKey& flow() const { return flow_; }
+
+  schedule::Entry& entry() { return entry_; }
+
+  bool dot_sent() const { return mark_ != nullptr; }
+
+  std::shared_ptr<spool::AttemptMark> take_mark() { return std::move(mark_); }
+
+  void mark_settled() { settled_ = true; }
+
+ private:
+  class Content final : public ContentReader {
+   public:
+    Content(Shard& shard, const schedule::Entry& entry) : shard_(shard), entry_(entry) {}
+
+    std::shared_ptr<const std::string> in_memory() const override {
+      return entry_.message->content.octets;
+    }
+
+    Task<Result<std::string>> read(std::uint64_t offset, std::uint64_t length) override {
+      if (const auto octets = in_memory()) {
+        if (offset >= octets->size()) co_return std::string();
+        co_return octets->substr(offset, length);
+      }
+      const QueueId id = entry_.place.id;
+      spool::Spool& spool = shard_.ports_.spool;
+      std::function<void(std::function<void(Result<std::string>)>)> start =
+          [&spool, id, offset, length](std::function<void(Result<std::string>)> done) {
+            spool.read_content(id, offset, length, std::move(done));
+          };
+      auto waiting = answer_of<Result<std::string>>(std::move(start));
+      co_return co_await std::move(waiting);
+    }
+
+   private:
+    Shard& shard_;
+    const schedule::Entry& entry_;
+  };
+
+  Shard& shard_;
+  FlowKey flow_;
+  schedule::Entry entry_;
+  Content content_;
+  std::shared_ptr<spool::AttemptMark> mark_;
+  bool settled_ = false;
+};
+
+/// A lane, as one of its sessions sees it.
+class Shard::Source final : public delivery::WorkSource {
+ public:
+  Source(Shard& shard, LaneKey lane, std::uint32_t messages_max, std::uint32_t recipients_max)
+      : shard_(shard),
+        lane_(std::move(lane)),
+        messages_max_(messages_max),
+        recipients_max_(recipients_max) {}
+
+  std::unique_ptr<delivery::Work> next() override {
+    if (shard_.stopping_ || (messages_max_ != 0 && messages_ >= messages_max_)) return nullptr;
+    auto taken = shard_.scheduler_.take(lane_, recipients_max_, shard_.now());
+    shard_.pump();
+    if (!taken) return nullptr;
+    ++messages_;
+    ++working_;
+    return std::make_unique<Work>(shard_, std::move(taken->first), std::move(taken->second));
+  }
+
+  Task<bool> wait(Duration at_most) override {
+    if (messages_max_ != 0 && messages_ >= messages_max_) co_return false;
+    const SteadyTime until = shard_.ports_.clock.steady_now() + at_most;
+    const auto timer = shard_.ports_.clock.make_timer(shard_.ports_.loop);
+    auto& changed = shard_.changed_;
+    timer->start(until, [&changed] { changed.notify_all(); });
+    while (!shard_.stopping_) {
+      if (shard_.scheduler_.has_work(lane_, shard_.now())) co_return true;
+      if (shard_.ports_.clock.steady_now() >= until) co_return false;
+      co_await changed.wait();
+    }
+    co_return false;
+  }
+
+  void finished(std::unique_ptr<delivery::Work> work,
+                std::vector<Disposition> dispositions) override {
+    --working_;
+    shard_.finish(*own(std::move(work)), std::move(dispositions));
+  }
+
+  void put_back(std::unique_ptr<delivery::Work> work) override {
+    --working_;
+    --messages_;
+    shard_.put_back(*own(std::move(work)));
+  }
+
+  std::uint32_t working() const { return working_; }
+
+ private:
+  static std::unique_ptr<Work> own(std::unique_ptr<delivery::Work> work) {
+    return std::unique_ptr<Work>(static_cast<Work*>(work.release()));
+  }
+
+  Shard& shard_;
+  LaneKey lane_;
+  std::uint32_t messages_max_;
+  std::uint32_t recipients_max_;
+  std::uint32_t messages_ = 0;
+  std::uint32_t working_ = 0;
+};
+
+/// An attempt whose outcome is on its way to the spool.
+struct Shard::Attempt {
+  FlowKey flow;
+  schedule::Entry entry;
+  std::vector<spool::RecipientOutcome> outcomes;
+  std::vector<spool::Admit> notices;
+  std::shared_ptr<spool::AttemptMark> mark;  ///< cleared when the outcome is committed
+  std::vector<std::uint32_t> in_doubt;       ///< to be kept from resending
+};
+
+// ---- construction and settings ----------------------------------------------------------------
+
+Shard::Shard(Ports ports, Configuration configuration)
+    : ports_(std::move(ports)),
+      configuration_(std::move(configuration)),
+      retry_(retry_options(*configuration_.settings)),
+      scheduler_(scheduler_options(configuration_.settings, ports_.shards)),
+      gate_(ports_.spool, ports_.loop),
+      timer_(ports_.clock.make_timer(ports_.loop)),
+      sessions_(ports_.loop),
+      settlements_(ports_.loop),
+      changed_(ports_.loop) {}
+
+Shard::~Shard() = default;
+
+void Shard::configure(Configuration configuration) {
+  configuration_ = std::move(configuration);
+  retry_ = schedule::RetrySchedule(retry_options(*configuration_.settings));
+  scheduler_.set_options(scheduler_options(configuration_.settings, ports_.shards), now());
+  pump();
+}
+
+// ---- work appears -----------------------------------------------------------------------------
+
+void Shard::add(std::vector<NewEntry> entries) {
+  const Time time = now();
+  for (NewEntry& added : entries) scheduler_.add(added.flow, std::move(added.entry), time);
+  changed_.notify_all();
+  pump();
+}
+
+void Shard::on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
+  const Time time = now();
+  for (const auto& [flow, place] : places) scheduler_.on_disk(flow, place, time);
+  pump();
+}
+
+std::vector<bool> Shard::block(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
+  std::vector<bool> flying;
+  for (const auto& [flow, place] : places) {
+    flying.push_back(scheduler_.in_flight(place.id));
+    if (!flying.back()) scheduler_.block(flow, place);
+  }
+  return flying;
+}
+
+void Shard::unblock(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
+  for (const auto& [flow, place] : places) scheduler_.unblock(place.id);
+  on_disk(places);
+}
+
+std::optional<schedule::LaneView> Shard::view(const LaneKey& lane) const {
+  return scheduler_.view(lane, now());
+}
+
+ShardStatistics Shard::statistics() const {
+  return {scheduler_.sessions(), scheduler_.window_entries(), scheduler_.lanes(),
+          scheduler_.entries_in_flight(), faults_};
+}
+
+// ---- the scheduler's actions ------------------------------------------------------------------
+
+/// Carries out what the scheduler asks for, until it asks for nothing more.
+void Shard::pump() {
+  if (pumping_) return;
+  pumping_ = true;
+  for (auto actions = scheduler_.take_actions(); !actions.empty();
+       actions = scheduler_.take_actions()) {
+    for (schedule::Action& action : actions) {
+      std::visit([this](auto& what) { act(std::move(what)); }, action);
+    }
+  }
+  pumping_ = false;
+  arm_timer();
+}
+
+void Shard::arm_timer() {
+  const auto next = scheduler_.next_wakeup();
+  if (next == timer_for_) return;
+  timer_for_ = next;
+  if (!next) {
+    timer_->cancel();
+    return;
+  }
+  const SteadyTime when = ports_.clock.steady_now() + std::max(*next - now(), Duration::zero());
+  timer_->start(when, [this] {
+    timer_for_.reset();
+    scheduler_.tick(now());
+    changed_.notify_all();
+    pump();
+  });
+}
+
+void Shard::act(schedule::OpenSession action) {
+  auto task = run_session(action.lane);
+  if (!sessions_.spawn("session", std::move(task))) scheduler_.session_ended(action.lane, now());
+}
+
+void Shard::act(schedule::LoadPage action) {
+  const FlowKey flow = action.flow;
+  ports_.spool.due_page(
+      flow, action.after, action.limit, [this, flow](Result<spool::DuePage> page) {
+        boost::asio::post(ports_.loop, [this, flow, page = std::move(page)]() mutable {
+          page_arrived(flow, std::move(page));
+        });
+      });
+}
+
+void Shard::page_arrived(const FlowKey& flow, Result<spool::DuePage> page) {
+  if (!page) {
+    log::error("page_failed")
+        .field("destination", flow.lane.destination)
+        .field("error", page.error().message());
+    scheduler_.page_failed(flow, now());
+  } else {
+    std::vector<schedule::Entry> entries;
+    entries.reserve(page->entries.size());
+    for (const spool::DueEntry& due : page->entries) entries.push_back(entry_from(due));
+    scheduler_.page_loaded(flow, std::move(entries), page->end, now());
+    changed_.notify_all();
+  }
+  pump();
+}
+
+schedule::Entry Shard::entry_from(const spool::DueEntry& due) const {
+  schedule::Entry entry;
+  entry.place = {due.due, due.id};
+  entry.message = std::shared_ptr<const Message>(due.message, &due.message->message);
+  entry.expires_at = entry.message->expires_at;
+  for (const std::uint32_t index : due.recipients) {
+    const RecipientStatus& status = due.message->recipients[index];
+    entry.recipients.push_back({index, status.tries, status.retry_count});
+  }
+  return entry;
+}
+
+void Shard::act(schedule::GiveUp action) {
+  auto task = give_up(std::move(action));
+  settlements_.spawn("give_up", std::move(task));
+}
+
+// ---- sessions ---------------------------------------------------------------------------------
+
+Task<void> Shard::run_session(LaneKey lane) {
+  const settings::Destination limits =
+      settings::destination_settings(*configuration_.settings, lane.destination);
+  Source source(*this, lane, *limits.messages_per_connection, *limits.recipients_per_transaction);
+  delivery::SessionReport report;
+  std::string failure;
+  try {
+    auto running = run_channel(lane, source);
+    report = co_await std::move(running);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  if (!failure.empty()) {
+    Disposition trouble = no_channel(lane.destination);
+    trouble.reply = {451, {4, 3, 0}, "internal error: " + failure};
+    trouble.cause = Cause::local;
+    report.trouble = std::move(trouble);
+    ++faults_;
+    log::error("session_failed").field("destination", lane.destination).field("error", failure);
+  }
+  session_over(lane, report);
+}
+
+Task<delivery::SessionReport> Shard::run_channel(const LaneKey& lane, Source& source) {
+  const auto configuration = configuration_;  // a reload does not pull it from under the session
+  const settings::Route* route = settings::route_for(*configuration.settings, lane.destination);
+  delivery::SessionReport report;
+  if (route != nullptr && route->channel == "hold") {
+    auto holding = hold_due_work(lane);
+    co_await std::move(holding);
+    co_return report;
+  }
+  const auto channel =
+      route == nullptr ? configuration.channels.end() : configuration.channels.find(route->channel);
+  if (channel == configuration.channels.end()) {
+    report.trouble = no_channel(lane.destination);
+    co_return report;
+  }
+  const settings::Destination limits =
+      settings::destination_settings(*configuration.settings, lane.destination);
+  delivery::SessionRequest request;
+  request.lane = lane;
+  request.binding.ehlo = configuration.settings->server.hostname;
+  request.messages_max = *limits.messages_per_connection;
+  request.recipients_max = *limits.recipients_per_transaction;
+  const auto keep = channel->second;
+  auto running = keep->run(std::move(request), source);
+  co_return co_await std::move(running);
+}
+
+/// The channel `hold`: what is due there waits for an operator.
+Task<void> Shard::hold_due_work(LaneKey lane) {
+  while (auto taken = scheduler_.take(lane, 0, now())) {
+    spool::Change change;
+    change.id = taken->second.place.id;
+    change.verb = spool::Verb::hold;
+    for (const auto& recipient : taken->second.recipients)
+      change.recipients.push_back(recipient.index);
+    change.at = now();
+    change.reason = "the route's channel is hold";
+    change.actor = "engine";
+    spool::Operation operation = std::move(change);
+    auto performing = gate_.perform(std::move(operation));
+    co_await std::move(performing);
+    scheduler_.finished(taken->first, taken->second.place, now());
+    pump();
+  }
+}
+
+void Shard::session_over(const LaneKey& lane, const delivery::SessionReport& report) {
+  const Time time = now();
+  const auto view = scheduler_.view(lane, time);
+  // While other sessions work, the destination is not down: one refused connection is its limit.
+  const bool others_work = view && view->sessions > 1 && view->failures == 0;
+  if (report.trouble && !others_work && !stopping_) {
+    const Time until =
+        time + retry_.trouble_delay(scheduler_.failures(lane) + 1, ports_.random->unit());
+    log::warning("destination_delayed")
+        .field("destination", lane.destination)
+        .field("binding", lane.binding)
+        .field("until", to_rfc3339(until))
+        .field("stage", to_text(report.trouble->stage))
+        .field("cause", to_text(report.trouble->cause))
+        .field("host", report.trouble->host)
+        .field("reply", report.trouble->reply.to_string());
+    scheduler_.lane_troubled(lane, *report.trouble, until, time);
+  } else if (!report.trouble) {
+    scheduler_.lane_recovered(lane, time);
+  }
+  scheduler_.session_ended(lane, time);
+  changed_.notify_all();
+  pump();
+}
+
+// ---- outcomes ---------------------------------------------------------------------------------
+
+void Shard::put_back(Work& work) {
+  work.mark_settled();
+  scheduler_.put_back(work.flow(), std::move(work.entry()), now());
+  pump();
+}
+
+/// A session ended without saying what became of its work.
+void Shard::abandoned(Work& work) {
+  if (!work.dot_sent() && stopping_) {
+    put_back(work);
+    return;
+  }
+  std::vector<Disposition> dispositions;
+  if (work.dot_sent()) {
+    Disposition doubt;
+    doubt.reply = {451, {4, 4, 2}, "the session ended between the final dot and its reply"};
+    doubt.stage = Stage::final_dot;
+    doubt.cause = Cause::local;
+    doubt.in_doubt = true;
+    doubt.counts_as_try = false;
+    dispositions.assign(work.entry().recipients.size(), doubt);
+  }
+  finish(work, std::move(dispositions));
+}
+
+void Shard::finish(Work& work, std::vector<Disposition> dispositions) {
+  work.mark_settled();
+  auto attempt = std::make_shared<Attempt>();
+  attempt->flow = work.flow();
+  attempt->entry = std::move(work.entry());
+  attempt->mark = work.take_mark();
+  const bool hold_doubt = configuration_.settings->retry.in_doubt == "hold";
+  bool failed = false;
+  for (std::size_t i = 0; i < dispositions.size() && i < attempt->entry.recipients.size(); ++i) {
+    if (dispositions[i].in_doubt && hold_doubt) {
+      attempt->in_doubt.push_back(attempt->entry.recipients[i].index);
+    }
+  }
+  Settlement settlement =
+      settle_attempt(attempt->entry, std::move(dispositions), retry_, now(), ports_.random->unit());
+  faults_ += settlement.faults;
+  attempt->outcomes = std::move(settlement.outcomes);
+  for (const auto& outcome : attempt->outcomes) {
+    failed = failed || outcome.disposition.outcome == Outcome::failed ||
+             outcome.disposition.outcome == Outcome::expired;
+  }
+  if (!failed) {
+    submit(std::move(attempt));
+    return;
+  }
+  auto task = settle_with_notices(std::move(attempt));
+  const bool spawned = settlements_.spawn("settle", std::move(task));
+  MANSIO_ASSERT(spawned);
+}
+
+Task<void> Shard::settle_with_notices(std::shared_ptr<Attempt> attempt) {
+  std::vector<dsn::FailedRecipient> failures;
+  for (std::size_t i = 0; i < attempt->outcomes.size(); ++i) {
+    const Disposition& disposition = attempt->outcomes[i].disposition;
+    if (disposition.outcome != Outcome::failed && disposition.outcome != Outcome::expired) continue;
+    const std::uint32_t tries =
+        attempt->entry.recipients[i].tries + (disposition.counts_as_try ? 1 : 0);
+    failures.push_back({attempt->outcomes[i].recipient, disposition, tries, now()});
+  }
+  auto making =
+      ports_.notices.make(attempt->entry.message, std::move(failures), configuration_.settings);
+  attempt->notices = co_await std::move(making);
+  submit(std::move(attempt));
+}
+
+/// The end without another attempt: the last reply decides, so it is looked up first.
+Task<void> Shard::give_up(schedule::GiveUp action) {
+  const QueueId id = action.entry.place.id;
+  spool::Spool& spool = ports_.spool;
+  using Stored = Result<std::vector<spool::StoredMessagePtr>>;
+  std::function<void(std::function<void(Stored)>)> start =
+      [&spool, id](std::function<void(Stored)> done) { spool.get({id}, std::move(done)); };
+  auto waiting = answer_of<Stored>(std::move(start));
+  const Stored stored = co_await std::move(waiting);
+
+  auto attempt = std::make_shared<Attempt>();
+  attempt->flow = action.flow;
+  attempt->entry = std::move(action.entry);
+  const auto view = scheduler_.view(action.flow.lane, now());
+  for (const auto& recipient : attempt->entry.recipients) {
+    Disposition last;
+    if (stored && !stored->empty()) last = stored->front()->recipients[recipient.index].last;
+    // Never tried itself: what keeps its destination from working is the reason.
+    if (last.reply.code == 0 && last.reply.text.empty() && view && view->failures > 0) {
+      last = view->trouble;
+    }
+    spool::RecipientOutcome outcome;
+    outcome.recipient = recipient.index;
+    outcome.disposition = queue::give_up(std::move(last), action.cause);
+    attempt->outcomes.push_back(std::move(outcome));
+  }
+  auto settling = settle_with_notices(std::move(attempt));
+  co_await std::move(settling);
+}
+
+void Shard::submit(std::shared_ptr<Attempt> attempt) {
+  spool::Settle settle;
+  settle.id = attempt->entry.place.id;
+  settle.at = now();
+  settle.outcomes = attempt->outcomes;
+  settle.notices = attempt->notices;
+  if (!attempt->in_doubt.empty()) {
+    spool::Change change;
+    change.id = settle.id;
+    change.verb = spool::Verb::mark_in_doubt;
+    change.recipients = attempt->in_doubt;
+    change.at = settle.at;
+    change.reason = "the final dot was sent and no reply came";
+    change.actor = "engine";
+    gate_.submit(std::move(settle), [](spool::Answer) {});
+    gate_.submit(std::move(change),
+                 [this, attempt](spool::Answer answer) { committed(*attempt, answer); });
+    return;
+  }
+  gate_.submit(std::move(settle),
+               [this, attempt](spool::Answer answer) { committed(*attempt, answer); });
+}
+
+void Shard::committed(const Attempt& attempt, const spool::Answer& answer) {
+  if (answer.status == spool::Status::unknown)
+    return;  // the spool is latched: nothing more is started
+  const Time time = now();
+  if (answer.status != spool::Status::committed) {
+    ++faults_;
+    log::error("settle_refused")
+        .field("id", attempt.entry.place.id.to_string())
+        .field("status", to_text(answer.status))
+        .field("detail", answer.detail);
+    // What is still due is found on disk again.
+    scheduler_.on_disk(attempt.flow, attempt.entry.place, time);
+    scheduler_.finished(attempt.flow, attempt.entry.place, time);
+    pump();
+    return;
+  }
+  for (const auto& outcome : attempt.outcomes) log_outcome(*attempt.entry.message, outcome);
+  scheduler_.finished(attempt.flow, attempt.entry.place, time);
+  if (attempt.in_doubt.empty()) {
+    for (schedule::Entry& entry : deferred_entries(attempt.entry, attempt.outcomes)) {
+      scheduler_.add(attempt.flow, std::move(entry), time);
+    }
+  }
+  std::vector<std::shared_ptr<const Message>> notices;
+  for (const spool::Admit& notice : attempt.notices) {
+    notices.push_back(std::make_shared<const Message>(notice.message));
+  }
+  if (!notices.empty()) ports_.dispatch(std::move(notices));
+  changed_.notify_all();
+  pump();
+}
+
+// ---- the end ----------------------------------------------------------------------------------
+
+void Shard::begin_stop(SteadyTime deadline) {
+  stopping_ = true;
+  scheduler_.stop();
+  sessions_.close();
+  stop_timer_ = ports_.clock.make_timer(ports_.loop);
+  stop_timer_->start(deadline, [this] { sessions_.cancel(); });
+  changed_.notify_all();
+}
+
+Task<void> Shard::wait_stopped() {
+  MANSIO_ASSERT(stopping_);
+  auto sessions_end = sessions_.wait();
+  co_await std::move(sessions_end);
+  stop_timer_->cancel();
+  auto settlements_end = settlements_.wait();
+  co_await std::move(settlements_end);
+  settlements_.close();
+  auto idle = gate_.idle();
+  co_await std::move(idle);
+  timer_->cancel();
+}
+
+}  // namespace mansio::queue
