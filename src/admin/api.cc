@@ -333,14 +333,6 @@ Task<net::HttpResponse> AdminApi::change(const Route& route, const net::HttpRequ
   const std::string actor = actor_of(request);
   const BulkResult result = co_await queue_.apply(*route.verb, std::move(wanted.selector),
                                                   wanted.reason, actor, wanted.dry_run);
-  log::info("admin_change")
-      .field("verb", route.name)
-      .field("actor", actor)
-      .field("reason", wanted.reason)
-      .field("dry_run", wanted.dry_run)
-      .field("matched", result.matched)
-      .field("changed", result.changed)
-      .field("error", result.error);
   if (!result.error.empty()) {
     co_return error_response(503, "spool",
                              "stopped after " + std::to_string(result.changed) + " of " +

@@ -4,7 +4,7 @@
 // Who may call: peers on loopback and on a Unix socket, without a token. The order of the refusals:
 //   403 not loopback · 421 foreign Host (DNS rebinding) · 403 foreign Origin · 404 no such path ·
 //   405 wrong method · 415 a change that is not JSON · 400 an unknown or wrong field, named
-// Everything that is not in routes() is denied. Every change is logged with who, what and how many.
+// Everything that is not in routes() is denied. The queue logs every change: who, what, how many.
 #pragma once
 
 #include <functional>
