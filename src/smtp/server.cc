@@ -79,6 +79,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void reply(const Reply& reply, bool counts = true);
   void end(const char* cause);
   void end_with(const Reply& reply, const char* cause);
+  // These build the reply outside of coroutines, where g++ 12 destroys braced aggregates wrongly.
+  void refuse(std::uint16_t code, EnhancedCode enhanced, const char* text);
+  void end_with(std::uint16_t code, EnhancedCode enhanced, const char* text, const char* cause);
   Task<void> flush();
   Task<void> settle_errors();
 
@@ -159,6 +162,15 @@ void Session::end_with(const Reply& last, const char* cause) {
   end(cause);
 }
 
+void Session::refuse(std::uint16_t code, EnhancedCode enhanced, const char* text) {
+  reply({code, enhanced, text});
+}
+
+void Session::end_with(std::uint16_t code, EnhancedCode enhanced, const char* text,
+                       const char* cause) {
+  end_with({code, enhanced, text}, cause);
+}
+
 Task<void> Session::flush() {
   if (output_.empty()) co_return;
   wait_for(Wait::write, clock_.steady_now() + limits_.command);
@@ -172,7 +184,7 @@ Task<void> Session::flush() {
 /// Slows a client down that makes errors, then ends it (robust against harvesting of addresses).
 Task<void> Session::settle_errors() {
   if (errors_ >= limits_.errors_hard) {
-    end_with({421, {4, 7, 0}, "Too many errors"}, "too many errors");
+    end_with(421, {4, 7, 0}, "Too many errors", "too many errors");
     co_return;
   }
   if (unpaid_errors_ == 0) co_return;
@@ -371,7 +383,7 @@ Task<bool> Session::refuse_early_talk() {
   if (foreign) {
     end_with(foreign_protocol(), "foreign protocol");
   } else {
-    end_with({554, {5, 5, 1}, "Client spoke before the greeting"}, "early talker");
+    end_with(554, {5, 5, 1}, "Client spoke before the greeting", "early talker");
   }
   co_await flush();
   co_return true;
@@ -379,7 +391,10 @@ Task<bool> Session::refuse_early_talk() {
 
 /// True: the client was greeted.
 Task<bool> Session::open() {
-  if (options_.tls_implicit && !co_await handshake()) co_return false;
+  if (options_.tls_implicit) {
+    const bool secure = co_await handshake();
+    if (!secure) co_return false;
+  }
   const Reply verdict = handler_->connect(stream_->peer());
   if (!verdict.positive()) {
     end_with(verdict, "refused");
@@ -428,7 +443,7 @@ Task<void> Session::talk() {
         reply(line_too_long());
         break;
       case Line::bare_newline:
-        reply({500, {5, 5, 2}, "Lines must end with CR LF"});
+        refuse(500, {5, 5, 2}, "Lines must end with CR LF");
         break;
       case Line::ended:
         break;
@@ -445,7 +460,7 @@ Task<void> Session::talk() {
 /// know what they will mean (RFC 2920 §3.1, RFC 3207 §4.2).
 bool Session::refuse_pipelined() {
   if (buffered() == 0) return false;
-  end_with({554, {5, 5, 1}, "Improper command pipelining"}, "pipelining");
+  end_with(554, {5, 5, 1}, "Improper command pipelining", "pipelining");
   return true;
 }
 
@@ -456,7 +471,7 @@ Task<void> Session::execute(std::string_view line) {
     co_return;
   }
   if (has_control_octets(line)) {
-    reply({501, {5, 5, 2}, "Control characters are not allowed in commands"});
+    refuse(501, {5, 5, 2}, "Control characters are not allowed in commands");
     co_return;
   }
   const bool pipelines = extended_ || !greeted_;  // HELO does not offer it
@@ -506,16 +521,16 @@ Task<void> Session::execute(std::string_view line) {
       break;
     case Verb::expn:
     case Verb::auth:
-      reply({502, {5, 5, 1}, "Command not available in this version"});
+      refuse(502, {5, 5, 1}, "Command not available in this version");
       co_await flush();
       break;
     case Verb::bdat:
       // What follows is content that must not be read as commands.
-      end_with({502, {5, 5, 1}, "CHUNKING is not available in this version"}, "BDAT");
+      end_with(502, {5, 5, 1}, "CHUNKING is not available in this version", "BDAT");
       break;
     case Verb::foreign:
     case Verb::unknown:
-      reply({500, {5, 5, 1}, "Command not recognized"});
+      refuse(500, {5, 5, 1}, "Command not recognized");
       co_await flush();
       break;
   }
@@ -524,7 +539,7 @@ Task<void> Session::execute(std::string_view line) {
 /// Counts a command that leads to no mail. False: one too many.
 bool Session::take_junk() {
   if (++junk_ <= limits_.junk) return true;
-  end_with({421, {4, 7, 0}, "Too many commands without mail"}, "junk commands");
+  end_with(421, {4, 7, 0}, "Too many commands without mail", "junk commands");
   return false;
 }
 
@@ -552,11 +567,11 @@ Origin Session::origin() const {
 void Session::hello(Verb verb, std::string_view name) {
   if (!take_junk()) return;
   if ((verb == Verb::lhlo) != options_.lmtp) {
-    reply({500, {}, options_.lmtp ? "LMTP clients say LHLO" : "SMTP clients say EHLO"});
+    refuse(500, {}, options_.lmtp ? "LMTP clients say LHLO" : "SMTP clients say EHLO");
     return;
   }
   if (!valid_client_name(name)) {
-    reply({501, {}, "A client name is needed"});
+    refuse(501, {}, "A client name is needed");
     return;
   }
   reset_transaction();
@@ -576,15 +591,15 @@ void Session::hello(Verb verb, std::string_view name) {
 
 void Session::mail(std::string_view argument) {
   if (!greeted_) {
-    reply({503, {5, 5, 1}, options_.lmtp ? "Say LHLO first" : "Say EHLO first"});
+    refuse(503, {5, 5, 1}, options_.lmtp ? "Say LHLO first" : "Say EHLO first");
     return;
   }
   if (in_transaction_) {
-    reply({503, {5, 5, 1}, "A transaction is open already"});
+    refuse(503, {5, 5, 1}, "A transaction is open already");
     return;
   }
   if (messages_ >= limits_.messages) {
-    end_with({421, {4, 7, 0}, "Too many messages on this connection"}, "messages");
+    end_with(421, {4, 7, 0}, "Too many messages on this connection", "messages");
     return;
   }
   auto parsed = parse_mail(argument);
@@ -611,7 +626,7 @@ void Session::mail(std::string_view argument) {
 
 void Session::rcpt(std::string_view argument) {
   if (!in_transaction_) {
-    reply({503, {5, 5, 1}, "MAIL comes first"});
+    refuse(503, {5, 5, 1}, "MAIL comes first");
     return;
   }
   auto parsed = parse_rcpt(argument);
@@ -623,7 +638,7 @@ void Session::rcpt(std::string_view argument) {
   auto& recipient = std::get<Recipient>(parsed);
   if (envelope_.recipients.size() >= limits_.recipients) {
     ++report_.refused_recipients;
-    reply({452, {4, 5, 3}, "Too many recipients in this transaction"});
+    refuse(452, {4, 5, 3}, "Too many recipients in this transaction");
     return;
   }
   const Reply verdict = handler_->rcpt(envelope_, recipient);
@@ -638,26 +653,28 @@ void Session::rcpt(std::string_view argument) {
 
 Task<void> Session::starttls(std::string_view argument) {
   if (options_.tls == nullptr) {
-    reply({502, {5, 5, 1}, "STARTTLS is not offered"});
+    refuse(502, {5, 5, 1}, "STARTTLS is not offered");
     co_return;
   }
   if (in_tls_) {
-    reply({503, {5, 5, 1}, "TLS is active already"});
+    refuse(503, {5, 5, 1}, "TLS is active already");
     co_return;
   }
   if (!argument.empty()) {
-    reply({501, {5, 5, 4}, "STARTTLS takes no parameters"});
+    refuse(501, {5, 5, 4}, "STARTTLS takes no parameters");
     co_return;
   }
   // Nothing that came in plain text may count as said inside TLS.
   if (refuse_pipelined()) co_return;
   if (stream_->has_input()) {
-    end_with({554, {5, 5, 1}, "Improper command pipelining"}, "pipelining");
+    end_with(554, {5, 5, 1}, "Improper command pipelining", "pipelining");
     co_return;
   }
   say("220 2.0.0 Ready to start TLS\r\n");
   co_await flush();
-  if (over_ || !co_await handshake()) co_return;
+  if (over_) co_return;
+  const bool secure = co_await handshake();
+  if (!secure) co_return;
   reset_transaction();
   greeted_ = false;
   extended_ = false;
@@ -669,17 +686,17 @@ Task<void> Session::starttls(std::string_view argument) {
 Task<void> Session::data(std::string_view argument) {
   if (refuse_pipelined()) co_return;
   if (!argument.empty()) {
-    reply({501, {5, 5, 4}, "DATA takes no parameters"});
+    refuse(501, {5, 5, 4}, "DATA takes no parameters");
     co_return;
   }
   if (!in_transaction_) {
-    reply({503, {5, 5, 1}, "MAIL comes first"});
+    refuse(503, {5, 5, 1}, "MAIL comes first");
     co_return;
   }
   if (envelope_.recipients.empty()) {
     // RFC 2033 §4.2 fixes 503 for LMTP.
     const std::uint16_t code = options_.lmtp ? 503 : 554;
-    reply({code, {5, 5, 1}, "No valid recipients"});
+    refuse(code, {5, 5, 1}, "No valid recipients");
     co_return;
   }
   const std::size_t recipients = envelope_.recipients.size();
