@@ -19,10 +19,14 @@ namespace mansio::delivery {
 class Work {
  public:
   virtual ~Work() = default;
+
   const Message& message() const { return *message_; }
+
   const std::vector<std::uint32_t>& recipients() const { return recipients_; }
+
   /// Tries of the first recipient so far.
   std::uint32_t attempt() const { return attempt_; }
+
   virtual ContentReader& content() = 0;
   /// To be called before the first octet that could make the peer accept the message is written
   /// (the final dot; for pipelined bodies, the write that carries it).
@@ -52,15 +56,15 @@ class WorkSource {
 /// The local identity of a session.
 struct Binding {
   std::string name = "default";
-  std::string source;                ///< local address, empty: the system's choice
-  std::string ehlo;                  ///< FQDN or address literal
+  std::string source;  ///< local address, empty: the system's choice
+  std::string ehlo;    ///< FQDN or address literal
 };
 
 struct SessionRequest {
   LaneKey lane;
   Binding binding;
-  std::uint32_t messages_max = 0;    ///< per connection; 0: no limit
-  std::uint32_t recipients_max = 100;///< per transaction
+  std::uint32_t messages_max = 0;      ///< per connection; 0: no limit
+  std::uint32_t recipients_max = 100;  ///< per transaction
 };
 
 /// What a session found out about the destination, beyond single messages.

@@ -1,0 +1,12 @@
+// The log line of an attempt's outcome for one recipient. The fields are in docs/LOGGING.md.
+#pragma once
+
+#include "message/message.h"
+
+namespace mansio::delivery {
+
+/// `recipient` is an index into the envelope, `attempt` the tries before this one.
+void log_attempt(const Message& message, std::uint32_t recipient, std::uint32_t attempt,
+                 const Disposition& disposition);
+
+}  // namespace mansio::delivery

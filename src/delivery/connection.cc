@@ -1,0 +1,197 @@
+#include "delivery/connection.h"
+
+#include <boost/asio/error.hpp>
+#include <utility>
+
+#include "base/log.h"
+
+namespace mansio::delivery {
+namespace {
+
+constexpr std::size_t hosts_per_attempt = 5;
+
+struct HostAttempt {
+  std::unique_ptr<smtp::ClientSession> session;  // null: `event` says why
+  Event event;
+  bool retry_without_tls = false;
+};
+
+smtp::ClientTimeouts client_timeouts(const settings::Timeouts& timeouts) {
+  smtp::ClientTimeouts result;
+  result.greeting = timeouts.greeting;
+  result.hello = timeouts.ehlo;
+  result.mail = timeouts.mail;
+  result.recipient = timeouts.rcpt;
+  result.data = timeouts.data;
+  result.block = timeouts.block;
+  result.final_dot = timeouts.final_dot;
+  result.quit = timeouts.quit;
+  return result;
+}
+
+Event connect_event(const RouteHost& host, const ErrorCode& error) {
+  Event event;
+  event.stage = Stage::connect;
+  event.reply.text = "cannot connect to " + host.endpoint.to_string() + ": " + error.message();
+  if (error == boost::asio::error::timed_out) {
+    event.cause = Cause::timeout;
+  } else if (error.category() == boost::asio::error::get_netdb_category() ||
+             error.category() == boost::asio::error::get_addrinfo_category()) {
+    event.cause = Cause::dns;
+  } else if (error == boost::system::errc::too_many_files_open ||
+             error == boost::system::errc::too_many_files_open_in_system ||
+             error == boost::system::errc::address_not_available) {
+    event.cause = Cause::local;
+  } else {
+    event.cause = Cause::network;
+  }
+  return event;
+}
+
+std::string literal_of(const Endpoint& local) {
+  if (local.is_unix() || local.address.empty()) return "[127.0.0.1]";
+  return local.is_ipv6() ? "[IPv6:" + local.address + "]" : "[" + local.address + "]";
+}
+
+/// STARTTLS as the policy wants it; on success the session is greeted again under TLS. Fills
+/// `attempt` and gives false if the session cannot be used.
+Task<bool> secure(HostAttempt& attempt, smtp::ClientSession& session, const Route& route,
+                  std::shared_ptr<TlsContext> context, std::string name) {
+  const bool required = route.tls == TlsPolicy::required;
+  if (!session.offered().starttls || context == nullptr) {
+    if (!required) co_return true;
+    attempt.event.stage = Stage::starttls;
+    attempt.event.cause = Cause::policy;
+    attempt.event.reply.text = context == nullptr
+                                   ? "TLS is required, but there is no TLS context"
+                                   : "TLS is required, but the host does not offer STARTTLS";
+    co_return false;
+  }
+  smtp::Answer answer = co_await session.start_tls(*context, std::move(name));
+  if (answer.replied() && !answer.positive() && !required && session.usable()) {
+    co_return true;  // offered and then refused: go on in plain text, as if it was not offered
+  }
+  if (!answer.positive()) {
+    attempt.event = event_of(answer);
+    attempt.retry_without_tls = !required && answer.cause == Cause::tls;
+    co_return false;
+  }
+  answer = co_await session.hello();
+  if (answer.positive()) co_return true;
+  attempt.event = event_of(answer);
+  co_return false;
+}
+
+Task<HostAttempt> try_host(const ConnectionPorts& ports, const ConnectionOptions& options,
+                           const Route& route, const RouteHost& host, bool use_tls) {
+  HostAttempt attempt;
+  const SteadyTime deadline = ports.clock->steady_now() + options.timeouts.connect;
+  Result<std::unique_ptr<Stream>> stream =
+      co_await ports.connector->connect(host.endpoint, options.source, deadline);
+  if (!stream) {
+    attempt.event = connect_event(host, stream.error());
+    co_return attempt;
+  }
+  smtp::ClientOptions client;
+  client.lmtp = options.lmtp;
+  client.ehlo = options.ehlo.empty() ? literal_of((*stream)->local()) : options.ehlo;
+  client.timeouts = client_timeouts(options.timeouts);
+  auto session =
+      std::make_unique<smtp::ClientSession>(std::move(*stream), std::move(client), *ports.clock);
+
+  bool good = false;
+  smtp::Answer answer = co_await session->greet();
+  if (answer.positive()) answer = co_await session->hello();
+  if (answer.positive()) {
+    good = true;
+    if (use_tls) {
+      std::shared_ptr<TlsContext> context =
+          route.tls == TlsPolicy::required && route.tls_verify ? ports.tls_verifying : ports.tls;
+      good = co_await secure(attempt, *session, route, std::move(context), host.name);
+    }
+    if (good && route.auth) {
+      answer = co_await session->authenticate(route.auth->user, route.auth->password);
+      good = answer.positive();
+      if (!good) attempt.event = event_of(answer);
+    }
+  } else {
+    attempt.event = event_of(answer);
+  }
+  if (!good) {
+    co_await session->quit();
+    co_return attempt;
+  }
+  attempt.session = std::move(session);
+  co_return attempt;
+}
+
+}  // namespace
+
+Event event_of(const smtp::Answer& answer) {
+  Event event;
+  event.stage = answer.stage;
+  event.cause = answer.cause;
+  event.reply = answer.reply;
+  return event;
+}
+
+Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options, Route route) {
+  Connected connected;
+  Verdict worst;
+  Event worst_event;
+  bool tried = false;
+
+  std::vector<RouteHost> hosts = ports.hosts->in_order(route.hosts, ports.clock->steady_now());
+  if (hosts.size() > hosts_per_attempt) hosts.resize(hosts_per_attempt);
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    const RouteHost& host = hosts[i];
+    const bool plain = route.tls == TlsPolicy::none ||
+                       (route.tls == TlsPolicy::opportunistic &&
+                        ports.hosts->avoid_tls(host.endpoint, ports.clock->steady_now()));
+    HostAttempt attempt = co_await try_host(ports, options, route, host, !plain);
+    if (attempt.retry_without_tls) {
+      ports.hosts->tls_failed(host.endpoint, ports.clock->steady_now());
+      log::warning("tls_failed").field("host", host.name).field("text", attempt.event.reply.text);
+      attempt = co_await try_host(ports, options, route, host, false);
+    }
+    if (attempt.session) {
+      ports.hosts->worked(host.endpoint);
+      connected.host = host;
+      connected.address = attempt.session->peer().to_string();
+      const TlsInfo& tls = attempt.session->tls();
+      connected.tls = tls.cipher.empty() ? tls.version : tls.version + " " + tls.cipher;
+      connected.session = std::move(attempt.session);
+      co_return connected;
+    }
+    ports.hosts->failed(host.endpoint, ports.clock->steady_now());
+    attempt.event.more_hosts = i + 1 < hosts.size();
+    const Verdict verdict = classify(attempt.event);
+    log::info("host_failed")
+        .field("host", host.name)
+        .field("address", host.endpoint.to_string())
+        .field("stage", to_text(attempt.event.stage))
+        .field("cause", to_text(attempt.event.cause))
+        .field("code", verdict.reply.code)
+        .field("text", verdict.reply.text);
+    if (!tried || outweighs(verdict, worst)) {
+      worst = verdict;
+      worst_event = attempt.event;
+      connected.host = host;
+      connected.address = host.endpoint.to_string();
+    }
+    tried = true;
+    if (!verdict.try_next_host) break;
+  }
+  if (!tried) {
+    worst_event.stage = Stage::route;
+    worst_event.cause = Cause::local;
+    worst_event.reply.text = "the route names no host";
+    worst = classify(worst_event);
+  }
+  connected.trouble = to_disposition(worst, worst_event);
+  connected.trouble.host = connected.host.name;
+  connected.trouble.address = connected.address;
+  co_return connected;
+}
+
+}  // namespace mansio::delivery

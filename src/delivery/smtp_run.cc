@@ -1,0 +1,426 @@
+#include "delivery/smtp_run.h"
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "delivery/attempt_log.h"
+#include "delivery/body_sources.h"
+#include "delivery/eight_bit_downgrade.h"
+
+namespace mansio::delivery {
+namespace {
+
+/// A larger message keeps the one behind it waiting too long to claim that already.
+constexpr std::uint64_t pipelined_content_max = 256 * 1024;
+
+Event own_event(Stage stage, Cause cause, std::uint16_t code, EnhancedCode enhanced,
+                std::string text) {
+  Event event;
+  event.stage = stage;
+  event.cause = cause;
+  event.reply.code = code;
+  event.reply.enhanced = enhanced;
+  event.reply.text = std::move(text);
+  return event;
+}
+
+Event local_event(std::string text) {
+  return own_event(Stage::local, Cause::local, 451, {4, 3, 0}, std::move(text));
+}
+
+}  // namespace
+
+bool Job::untouched() const {
+  return behind_dot.empty() && std::none_of(results.begin(), results.end(),
+                                            [](const auto& result) { return result.has_value(); });
+}
+
+SmtpRun::SmtpRun(const SmtpChannelOptions& options, RouteSource& routes, ConnectionPorts ports,
+                 SessionRequest request, WorkSource& source)
+    : options_(options),
+      routes_(routes),
+      ports_(std::move(ports)),
+      request_(std::move(request)),
+      source_(source),
+      recipients_max_(std::max<std::size_t>(1, request_.recipients_max)) {}
+
+// ---- the session -----------------------------------------------------------------------------
+
+Task<void> SmtpRun::go() {
+  while (!over_ && !limit_reached()) {
+    const std::shared_ptr<Job> job = take();
+    if (!job) {
+      if (!connected_.session) break;
+      if (!co_await source_.wait(options_.timeouts.idle)) break;
+      continue;
+    }
+    if (connected_.session && connected_.session->stale()) {
+      // Found out before anything was written: nobody's fault, a new connection will do.
+      connected_.session->close();
+      connected_.session.reset();
+    }
+    if (!connected_.session && !co_await connect(*job)) {
+      finish(job);
+      break;
+    }
+    ++begun_;
+    if (!co_await prepare(*job)) {
+      finish(job);
+      continue;
+    }
+    co_await transact(make_round(job));
+  }
+  if (connected_.session) co_await connected_.session->quit();
+}
+
+bool SmtpRun::limit_reached() const {
+  return connected_.session && request_.messages_max != 0 && begun_ >= request_.messages_max;
+}
+
+std::shared_ptr<Job> SmtpRun::take() {
+  std::unique_ptr<Work> work = source_.next();
+  if (!work) return nullptr;
+  auto job = std::make_shared<Job>();
+  job->results.resize(work->recipients().size());
+  for (std::size_t place = 0; place < job->results.size(); ++place) job->pending.push_back(place);
+  job->work = std::move(work);
+  jobs_.push_back(job);
+  return job;
+}
+
+Task<bool> SmtpRun::connect(Job& job) {
+  begun_ = 0;
+  answered_ = 0;
+  last_word_ = {};
+  recipients_max_ = std::max<std::size_t>(1, request_.recipients_max);
+  RouteResult found = co_await routes_.route(request_.lane.destination);
+  if (!found.failure) {
+    ConnectionOptions options;
+    options.lmtp = options_.lmtp;
+    options.ehlo = request_.binding.ehlo;
+    options.source = request_.binding.source;
+    options.timeouts = options_.timeouts;
+    connected_ = co_await open_connection(ports_, std::move(options), std::move(found.route));
+    if (connected_.session) co_return true;
+    found.failure = connected_.trouble;
+  }
+  report.trouble = *found.failure;
+  for (auto& result : job.results) result = *found.failure;
+  co_return false;
+}
+
+// ---- one message against what the peer offers ------------------------------------------------
+
+Task<bool> SmtpRun::prepare(Job& job) {
+  const Message& message = job.work->message();
+  const Envelope& envelope = message.envelope;
+  const ContentFacts& facts = message.content.facts;
+  const smtp::Extensions& offered = connected_.session->offered();
+  const bool needs_utf8 =
+      envelope.reverse_path.needs_utf8() || (envelope.smtputf8 && facts.has_8bit_header);
+  bool wants_utf8 = needs_utf8;
+
+  std::deque<std::size_t> sendable;
+  for (const std::size_t place : job.pending) {
+    const Recipient& recipient = envelope.recipients.at(job.work->recipients()[place]);
+    if (!smtp::is_safe_sender(envelope) || !smtp::is_safe_recipient(recipient)) {
+      settle(job, place, local_event("the stored envelope holds control characters"));
+      log::error("envelope_unsafe").field("id", message.id.to_string());
+    } else if (!offered.smtputf8 && (needs_utf8 || recipient.address.needs_utf8())) {
+      settle(job, place,
+             own_event(Stage::mail, Cause::extension, 553, {5, 6, 7},
+                       "the host does not support SMTPUTF8, which this message needs"));
+    } else {
+      wants_utf8 |= recipient.address.needs_utf8();
+      sendable.push_back(place);
+    }
+  }
+  job.pending = std::move(sendable);
+  job.facts.size = facts.size;
+  job.facts.smtputf8 = wants_utf8;
+  job.facts.eight_bit = facts.has_8bit_body || facts.has_8bit_header;
+  if (job.facts.eight_bit && !offered.eight_bit_mime && !job.pending.empty()) {
+    if (!co_await make_seven_bit(job)) co_return false;
+  }
+  if (offered.size && offered.size_max != 0 && job.facts.size > offered.size_max) {
+    const Event event =
+        own_event(Stage::mail, Cause::extension, 552, {5, 3, 4},
+                  "the message has " + std::to_string(job.facts.size) +
+                      " octets, the host takes at most " + std::to_string(offered.size_max));
+    settle_rest(job, event);
+    job.pending.clear();
+  }
+  co_return !job.pending.empty();
+}
+
+Task<bool> SmtpRun::make_seven_bit(Job& job) {
+  const std::uint64_t size = job.facts.size;
+  std::string why;
+  if (size > options_.conversion_max) {
+    why = "it is too large to be converted";
+  } else {
+    const auto octets = co_await read_all(job.work->content(), size);
+    if (!octets) {
+      const Event event = local_event("the content cannot be read: " + octets.error().message());
+      settle_rest(job, event);
+      job.pending.clear();
+      co_return false;
+    }
+    std::optional<std::string> converted = to_seven_bit(**octets, why);
+    if (converted) {
+      job.converted = std::make_shared<const std::string>(std::move(*converted));
+      job.facts.size = job.converted->size();
+      job.facts.eight_bit = false;
+      co_return true;
+    }
+  }
+  const Event event = own_event(Stage::mail, Cause::extension, 554, {5, 6, 3},
+                                "the host does not take 8-bit content, and the message cannot be "
+                                "converted: " +
+                                    why);
+  settle_rest(job, event);
+  job.pending.clear();
+  co_return false;
+}
+
+// ---- transactions ----------------------------------------------------------------------------
+
+std::unique_ptr<Round> SmtpRun::make_round(const std::shared_ptr<Job>& job) {
+  MANSIO_ASSERT(!job->pending.empty());
+  auto round = std::make_unique<Round>();
+  round->job = job;
+  round->transaction.envelope = &job->work->message().envelope;
+  round->transaction.facts = job->facts;
+  while (!job->pending.empty() && round->places.size() < recipients_max_) {
+    const std::size_t place = job->pending.front();
+    job->pending.pop_front();
+    round->places.push_back(place);
+    round->transaction.recipients.push_back(job->work->recipients()[place]);
+  }
+  return round;
+}
+
+/// The transaction whose commands go out with the final dot of `current`, or null.
+Task<std::unique_ptr<Round>> SmtpRun::choose_next(const Round& current) {
+  if (!connected_.session->offered().pipelining) co_return nullptr;
+  if (current.transaction.facts.size > pipelined_content_max) co_return nullptr;
+  if (!current.job->pending.empty()) co_return make_round(current.job);
+  while (!limit_reached()) {
+    const std::shared_ptr<Job> job = take();
+    if (!job) break;
+    ++begun_;
+    if (co_await prepare(*job)) co_return make_round(job);
+    finish(job);
+  }
+  co_return nullptr;
+}
+
+Task<void> SmtpRun::transact(std::unique_ptr<Round> round) {
+  bool queued = false;
+  while (round) {
+    smtp::ClientSession& session = *connected_.session;
+    const std::shared_ptr<Job> job = round->job;
+    if (!co_await send_envelope(*round, queued)) co_return;
+    smtp::Transaction& transaction = round->transaction;
+    queued = false;
+    std::unique_ptr<Round> next;
+    if (session.usable() && transaction.data_accepted() && transaction.accepted() != 0) {
+      next = co_await choose_next(*round);
+      if (next) {
+        session.queue_envelope(next->transaction);
+        queued = true;
+      }
+      std::unique_ptr<smtp::BodySource> body =
+          job->converted ? std::make_unique<MemoryBody>(job->converted)
+                         : make_body(job->work->content(), job->facts.size);
+      const Round* sending = round.get();
+      const std::function<void()> announce = [&job, sending] {
+        for (std::size_t i = 0; i < sending->places.size(); ++i) {
+          if (sending->transaction.recipient[i].positive()) {
+            job->behind_dot.push_back(sending->places[i]);
+          }
+        }
+        job->work->before_final_dot();
+      };
+      co_await session.content(transaction, *body, announce);
+      if (transaction.dot_written) co_await session.final_answers(transaction);
+      settle_final(*round);
+    }
+    if (!session.usable()) {
+      over_ = true;
+      const Event reason = event_for(smtp::Answer{});
+      if (next && next->job != job) put_back(next->job, reason);
+      settle_rest(*job, reason);
+      finish(job);
+      co_return;
+    }
+    ++answered_;
+    const bool more_of_this = !job->pending.empty() || (next && next->job == job);
+    if (!more_of_this) finish(job);
+    if (!next && !job->pending.empty()) next = make_round(job);
+    round = std::move(next);
+  }
+}
+
+/// False: the connection was of no use any more, and the work is out of our hands.
+Task<bool> SmtpRun::send_envelope(Round& round, bool already_queued) {
+  smtp::ClientSession& session = *connected_.session;
+  smtp::Transaction& transaction = round.transaction;
+  if (already_queued) {
+    co_await session.read_envelope(transaction);
+  } else {
+    co_await session.envelope(transaction);
+  }
+  const smtp::Answer& mail = transaction.mail;
+  const bool hung_up = mail.replied() ? mail.reply.code == 421 : mail.cause == Cause::network;
+  if (hung_up && answered_ != 0 && round.job->untouched()) {
+    // The peer ended a connection that was in use: it says nothing about this message, and on a
+    // fresh connection the same would be a deferral, so this cannot go on for ever.
+    session.close();
+    connected_.session.reset();
+    const std::shared_ptr<Job> job = round.job;
+    put_back(job, event_of(mail));
+    co_return false;
+  }
+  settle_envelope(round);
+  co_return true;
+}
+
+void SmtpRun::settle_envelope(Round& round) {
+  Job& job = *round.job;
+  const smtp::Transaction& transaction = round.transaction;
+  const auto remember = [this](const smtp::Answer& answer) {
+    if (answer.replied() && answer.reply.code == 421) last_word_ = answer;
+  };
+  remember(transaction.mail);
+  for (const smtp::Answer& answer : transaction.recipient) remember(answer);
+  remember(transaction.data);
+
+  if (!transaction.mail.positive()) {
+    for (const std::size_t place : round.places) settle(job, place, event_for(transaction.mail));
+    return;
+  }
+  const std::size_t accepted = transaction.accepted();
+  std::deque<std::size_t> again;
+  for (std::size_t i = 0; i < round.places.size(); ++i) {
+    const smtp::Answer& answer = transaction.recipient[i];
+    if (answer.positive()) {
+      if (!transaction.data_accepted()) settle(job, round.places[i], event_for(transaction.data));
+      continue;
+    }
+    const Event event = event_for(answer);
+    if (accepted != 0 && transaction.data_accepted() && classify(event).another_transaction) {
+      again.push_back(round.places[i]);
+    } else {
+      settle(job, round.places[i], event);
+    }
+  }
+  if (!again.empty()) {
+    recipients_max_ = std::min(recipients_max_, accepted);
+    job.pending.insert(job.pending.begin(), again.begin(), again.end());
+  }
+}
+
+void SmtpRun::settle_final(Round& round) {
+  Job& job = *round.job;
+  const smtp::Transaction& transaction = round.transaction;
+  std::size_t order = 0;
+  for (std::size_t i = 0; i < round.places.size(); ++i) {
+    if (!transaction.recipient[i].positive()) continue;
+    Event event;
+    if (!transaction.dot_written) {
+      event = event_for(transaction.content);
+    } else {
+      const smtp::Answer& answer = transaction.final_answers.at(order++);
+      if (answer.replied() && answer.reply.code == 421) last_word_ = answer;
+      event = event_for(answer);
+      event.dot_written = !answer.replied();
+    }
+    settle(job, round.places[i], event);
+  }
+  job.behind_dot.clear();
+}
+
+// ---- outcomes --------------------------------------------------------------------------------
+
+/// The event for an answer; for one that never came, what ended the session stands in.
+Event SmtpRun::event_for(const smtp::Answer& answer) const {
+  Event event = event_of(answer);
+  if (answer.cause == Cause::missing) {
+    if (last_word_.replied()) {
+      event = event_of(last_word_);
+    } else {
+      event = own_event(answer.stage, Cause::network, 0, {}, "the session ended");
+    }
+  }
+  event.first_message = answered_ == 0;
+  return event;
+}
+
+void SmtpRun::settle(Job& job, std::size_t place, Event event) {
+  const Verdict verdict = classify(event);
+  Disposition disposition = to_disposition(verdict, event);
+  disposition.host = connected_.host.name;
+  disposition.address = connected_.address;
+  disposition.tls = connected_.tls;
+  disposition.peer_has_dsn = disposition.outcome == Outcome::delivered && !options_.lmtp &&
+                             connected_.session && connected_.session->offered().dsn;
+  if (verdict.delay_destination && !report.trouble) report.trouble = disposition;
+  job.results.at(place) = std::move(disposition);
+}
+
+void SmtpRun::settle_rest(Job& job, const Event& event) {
+  for (std::size_t place = 0; place < job.results.size(); ++place) {
+    if (!job.results[place]) settle(job, place, event);
+  }
+  job.pending.clear();
+}
+
+void SmtpRun::finish(const std::shared_ptr<Job>& job) {
+  std::vector<Disposition> dispositions;
+  for (std::size_t place = 0; place < job->results.size(); ++place) {
+    MANSIO_ASSERT(job->results[place].has_value());
+    log_attempt(job->work->message(), job->work->recipients()[place], job->work->attempt(),
+                *job->results[place]);
+    dispositions.push_back(std::move(*job->results[place]));
+  }
+  if (connected_.session) ++report.messages;
+  std::erase(jobs_, job);
+  source_.finished(std::move(job->work), std::move(dispositions));
+}
+
+void SmtpRun::put_back(const std::shared_ptr<Job>& job, const Event& reason) {
+  if (!job->untouched()) {
+    settle_rest(*job, reason);
+    finish(job);
+    return;
+  }
+  std::erase(jobs_, job);
+  source_.put_back(std::move(job->work));
+}
+
+void SmtpRun::abandon(bool stopped, const std::string& why) {
+  const std::vector<std::shared_ptr<Job>> left = jobs_;
+  for (const std::shared_ptr<Job>& job : left) {
+    for (const std::size_t place : job->behind_dot) {
+      Event event = local_event("no reply to the end of the content: " + why);
+      event.stage = Stage::final_dot;
+      event.dot_written = true;
+      if (!job->results[place]) settle(*job, place, event);
+    }
+    job->behind_dot.clear();
+    if (stopped) {
+      put_back(job, local_event(why));
+    } else {
+      settle_rest(*job, local_event(why));
+      finish(job);
+    }
+  }
+  if (connected_.session) connected_.session->close();
+}
+
+}  // namespace mansio::delivery
