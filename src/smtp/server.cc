@@ -123,6 +123,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::size_t input_begin_ = 0;
   std::size_t input_end_ = 0;
   std::string output_;
+  bool prompt_ = false;  // the reply may not wait for others (RFC 2920 §3.2)
 
   // The dialogue
   bool over_ = false;
@@ -449,7 +450,8 @@ Task<void> Session::talk() {
         break;
     }
     if (!over_) co_await settle_errors();
-    if (output_.size() >= output_octets_max) co_await flush();
+    if (prompt_ || output_.size() >= output_octets_max) co_await flush();
+    prompt_ = false;
   }
   if (!parting_) co_await flush();
 }
@@ -482,7 +484,7 @@ Task<void> Session::execute(std::string_view line) {
     case Verb::lhlo:
       if (refuse_pipelined()) co_return;
       hello(command.verb, command.argument);
-      co_await flush();
+      prompt_ = true;
       break;
     case Verb::mail:
       mail(command.argument);
@@ -501,12 +503,12 @@ Task<void> Session::execute(std::string_view line) {
     case Verb::noop:
       if (!take_junk()) break;
       say("250 2.0.0 Ok\r\n");
-      co_await flush();
+      prompt_ = true;
       break;
     case Verb::vrfy:
       if (!take_junk()) break;
       say("252 2.5.0 Cannot verify, will accept mail\r\n");
-      co_await flush();
+      prompt_ = true;
       break;
     case Verb::help:
       if (!take_junk()) break;
@@ -522,7 +524,7 @@ Task<void> Session::execute(std::string_view line) {
     case Verb::expn:
     case Verb::auth:
       refuse(502, {5, 5, 1}, "Command not available in this version");
-      co_await flush();
+      prompt_ = true;
       break;
     case Verb::bdat:
       // What follows is content that must not be read as commands.
@@ -531,7 +533,7 @@ Task<void> Session::execute(std::string_view line) {
     case Verb::foreign:
     case Verb::unknown:
       refuse(500, {5, 5, 1}, "Command not recognized");
-      co_await flush();
+      prompt_ = true;
       break;
   }
 }
@@ -706,7 +708,7 @@ Task<void> Session::data(std::string_view argument) {
   if (receiver == nullptr) {
     if (refusal.code == 421) end("refused");
     reply(refusal);
-    co_await flush();
+    prompt_ = true;
     co_return;
   }
   say("354 End data with <CR><LF>.<CR><LF>\r\n");
