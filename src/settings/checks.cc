@@ -137,15 +137,6 @@ void read_password(Auth& auth, const std::string& key, const std::string& folder
   auth.password = std::move(secret);
 }
 
-/// What a channel does: its type, "" where there is no such channel.
-std::string channel_type(const Settings& settings, const std::string& name) {
-  if (name == "smtp" || name == "lmtp") return name;
-  for (const Channel& channel : settings.channels) {
-    if (channel.name == name) return channel.type;
-  }
-  return {};
-}
-
 void check_next_hops(Route& route, const std::string& type, const Report& report) {
   const std::string key = route_key(route, "next_hop");
   const bool sends = type == "smtp" || type == "lmtp";
@@ -172,7 +163,8 @@ void check_route(Settings& settings, Route& route, const std::string& folder,
   const std::string type = channel_type(settings, route.channel);
   if (type.empty()) {
     report(route_key(route, "channel"),
-           fmt::format("found {}; expected \"smtp\", \"lmtp\" or the name of a [channel.NAME]",
+           fmt::format("found {}; expected \"smtp\", \"lmtp\", \"hold\", \"discard\" or the name "
+                       "of a [channel.NAME]",
                        quote_toml(route.channel)));
     return;
   }

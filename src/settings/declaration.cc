@@ -251,7 +251,8 @@ Auth& auth_of(Route& route) { return route.auth ? *route.auth : route.auth.empla
 Section route() {
   Options<Route> options;
   options.add("channel", &Route::channel,
-              "The way out: `smtp`, `lmtp`, or the name of a `[channel.NAME]`.");
+              "The way out: `smtp`, `lmtp`, `hold` (the mail waits for the operator), `discard` "
+              "(it counts as delivered), or the name of a `[channel.NAME]`.");
   options
       .add_with(
           "next_hop", Kind::texts,
@@ -455,8 +456,8 @@ Section channel() {
                   .name_word = "NAME",
                   .name_example = "archive",
                   .sentence =
-                      "A way out with a name of its own, beside `smtp` and `lmtp`, which "
-                      "are always there.",
+                      "A way out with a name of its own, beside `smtp`, `lmtp`, `hold` and "
+                      "`discard`, which are always there.",
                   .options = options.take(),
                   .later = {{"command", "[]"},
                             {"option_file", "\"\""},

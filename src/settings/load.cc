@@ -228,7 +228,7 @@ class Reader {
       });
       if (!plain) {
         report_at(line, path, "found another character in the name; expected a-z, 0-9, _ and -");
-      } else if (name == "smtp" || name == "lmtp") {
+      } else if (!channel_type({}, name).empty()) {
         report_at(line, path, "found the name of a channel that is always there; expected another");
       } else {
         return true;

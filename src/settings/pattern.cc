@@ -71,6 +71,16 @@ const Route* route_for(const Settings& settings, std::string_view destination) {
   return best_fit(settings.routes, destination);
 }
 
+std::string channel_type(const Settings& settings, std::string_view name) {
+  for (const char* type : {"smtp", "lmtp", "hold", "discard"}) {
+    if (name == type) return type;
+  }
+  for (const Channel& channel : settings.channels) {
+    if (channel.name == name) return channel.type;
+  }
+  return {};
+}
+
 Destination destination_settings(const Settings& settings, std::string_view destination) {
   // Each value by itself comes from the most specific pattern that gives it.
   Destination effective;

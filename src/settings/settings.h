@@ -153,6 +153,9 @@ struct Settings {
 
 /// Most specific wins: exact, then the longest "*.suffix" (or "*suffix"), then "*". Null: none.
 const Route* route_for(const Settings& settings, std::string_view destination);
+/// What a channel does: smtp | lmtp | hold | discard, by its name; these four names are channels by
+/// themselves. "": there is no such channel.
+std::string channel_type(const Settings& settings, std::string_view name);
 /// The effective values for a destination, defaults filled in.
 Destination destination_settings(const Settings& settings, std::string_view destination);
 

@@ -1,0 +1,84 @@
+// mansio: the operator's command. Each verb adds itself to the command line and, when it was given,
+// puts its work into `action`, which runs after parsing; its result is the exit code.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+
+#include "mansio/admin_commands.h"
+#include "mansio/commands_page.h"
+#include "mansio/config_commands.h"
+#include "mansio/load.h"
+#include "mansio/send_command.h"
+#include "mansio/sink.h"
+#include "mansio/spool_commands.h"
+
+namespace mansio::cli {
+namespace {
+
+int not_available(const std::string& verb) {
+  std::fprintf(stderr, "mansio: %s is not available in this version\n", verb.c_str());
+  return usage;
+}
+
+/// What later versions have: refused by name whatever follows it, instead of taken for a mistake.
+void add_later_verbs(CLI::App& app, std::function<int()>& action) {
+  for (const LaterVerb& later : later_verbs()) {
+    const std::string name = later.name;
+    const std::size_t space = name.find(' ');
+    CLI::App& parent =
+        space == std::string::npos ? app : *app.get_subcommand(name.substr(0, space));
+    CLI::App* verb = parent.add_subcommand(
+        space == std::string::npos ? name : name.substr(space + 1), later.does);
+    verb->group("")->prefix_command();
+    verb->set_help_flag();
+    verb->callback([&action, name] { action = [name] { return not_available(name); }; });
+  }
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Operates Mansio, a durable mail queue and delivery engine.", "mansio");
+  app.set_version_flag("--version", "mansio " MANSIO_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();  // global options may follow the verb
+
+  GlobalOptions options;
+  app.add_option("--admin", options.admin, "Admin API: http://HOST:PORT or the path of a socket")
+      ->envname("MANSIO_ADMIN")
+      ->type_name("URL");
+  app.add_flag("--json", options.json, "Machine-readable output");
+  app.footer(
+      "Exit: 0 done; 1 nothing matched; 2 usage or invalid file; 3 daemon unreachable;\n"
+      "4 a check failed; 5 refused. Every verb explains itself with --help.");
+
+  std::function<int()> action;
+  add_admin_commands(app, options, action);
+  add_send_command(app, options, action);
+  add_config_command(app, options, action);
+  add_spool_command(app, options, action);
+  add_load_command(app, action);
+  add_sink_command(app, action);
+  add_later_verbs(app, action);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);  // prints the help, the version, or what is wrong
+    return code == 0 ? done : usage;
+  }
+  return action ? action() : static_cast<int>(usage);
+}
+
+}  // namespace
+}  // namespace mansio::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write error like another
+  try {
+    return mansio::cli::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "mansio: %s\n", error.what());
+    return mansio::cli::check_failed;
+  }
+}
