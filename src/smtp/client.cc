@@ -112,11 +112,17 @@ Task<Answer> ClientSession::read_answer(Stage stage, Duration timeout) {
   co_return answer;
 }
 
-Task<Answer> ClientSession::command(Stage stage, std::string line, Duration timeout) {
-  if (broken_ || unexpected_input(stage)) co_return broken_answer(stage);
-  output_ += line;
-  if (!co_await flush(stage, timeout)) co_return broken_answer(stage);
-  co_return co_await read_answer(stage, timeout);
+/// Not a coroutine itself: the line is taken before anything is awaited, so that callers may pass
+/// a temporary.
+Task<Answer> ClientSession::command(Stage stage, const std::string& line, Duration timeout) {
+  if (!broken_ && !unexpected_input(stage)) output_ += line;
+  return exchange(stage, timeout);
+}
+
+Task<Answer> ClientSession::exchange(Stage stage, Duration timeout) {
+  co_await flush(stage, timeout);
+  Answer answer = co_await read_answer(stage, timeout);
+  co_return answer;
 }
 
 bool ClientSession::stale() {

@@ -148,7 +148,8 @@ class ClientSession {
   bool stale();
 
  private:
-  Task<Answer> command(Stage stage, std::string line, Duration timeout);
+  Task<Answer> command(Stage stage, const std::string& line, Duration timeout);
+  Task<Answer> exchange(Stage stage, Duration timeout);
   Task<bool> flush(Stage stage, Duration timeout);
   Task<Answer> read_answer(Stage stage, Duration timeout);
   Answer broken_answer(Stage stage) const;
