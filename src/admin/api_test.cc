@@ -57,7 +57,8 @@ class Api : public ::testing::Test {
     settings::Route route;
     route.pattern = "*";
     settings->routes.push_back(route);
-    std::vector<boost::asio::any_io_executor> loops = {context_.get_executor()};
+    std::vector<boost::asio::any_io_executor> loops = {
+        boost::asio::make_strand(context_.get_executor())};
     std::map<std::string, std::shared_ptr<delivery::Channel>> channels;
     channels["smtp"] = std::make_shared<PickyChannel>();
     Queue::Ports ports{*spool_, clock_, loops, [] { return std::make_unique<SeededRandom>(1); },
