@@ -11,10 +11,10 @@
 namespace mansio::net {
 
 struct TlsOptions {
-  std::string certificate;     ///< PEM file with the chain; empty: none (client)
-  std::string key;             ///< PEM file
-  bool verify = false;         ///< client: check chain and name of the peer
-  std::string ca_file;         ///< empty: the system's
+  std::string certificate;  ///< PEM file with the chain; empty: none (client)
+  std::string key;          ///< PEM file
+  bool verify = false;      ///< client: check chain and name of the peer
+  std::string ca_file;      ///< empty: the system's
 };
 
 /// TLS 1.2 or newer. Throws std::runtime_error naming the file and what is wrong with it.
