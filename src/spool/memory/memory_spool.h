@@ -16,8 +16,8 @@ namespace mansio::spool {
 struct MemorySpoolOptions {
   std::uint64_t octets_max = 1ULL << 30;               ///< content over this is answered `full`
   Duration history_keep = std::chrono::hours(24 * 7);  ///< of a message that is finished
-  std::size_t events_max = 100'000;  ///< older ones are lost, which events_since() tells
-  std::function<Time()> now;         ///< absent: the machine's clock
+  std::size_t events_max = 100'000;     ///< older ones are lost, which events_since() tells
+  std::function<Time()> now = nullptr;  ///< absent: the machine's clock
 };
 
 /// What a memory spool holds. It outlives the spool if it is held elsewhere, so that a test can end
