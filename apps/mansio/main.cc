@@ -5,7 +5,9 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "base/text.h"
 #include "mansio/admin_commands.h"
 #include "mansio/commands_page.h"
 #include "mansio/config_commands.h"
@@ -13,6 +15,7 @@
 #include "mansio/send_command.h"
 #include "mansio/sink.h"
 #include "mansio/spool_commands.h"
+#include "settings/declaration.h"
 
 namespace mansio::cli {
 namespace {
@@ -31,10 +34,21 @@ void add_later_verbs(CLI::App& app, std::function<int()>& action) {
         space == std::string::npos ? app : *app.get_subcommand(name.substr(0, space));
     CLI::App* verb = parent.add_subcommand(
         space == std::string::npos ? name : name.substr(space + 1), later.does);
-    verb->group("")->prefix_command();
+    verb->group("")->prefix_command()->fallthrough(false);
     verb->set_help_flag();
     verb->callback([&action, name] { action = [name] { return not_available(name); }; });
   }
+}
+
+int no_such_verb(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> known;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    known.push_back(verb->get_name());
+  }
+  const std::string near = settings::nearest(word, known);
+  std::fprintf(stderr, "mansio: there is no verb %s%s; see mansio --help\n", escape(word).c_str(),
+               near.empty() ? "" : (": did you mean " + near + "?").c_str());
+  return usage;
 }
 
 int run(int argc, char** argv) {
@@ -64,6 +78,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const auto unknown = app.remaining();
+    if (!unknown.empty() && app.get_subcommands().empty())
+      return no_such_verb(app, unknown.front());
     const int code = app.exit(error);  // prints the help, the version, or what is wrong
     return code == 0 ? done : usage;
   }

@@ -1,0 +1,41 @@
+// The engine of `mansio sink`: an SMTP and LMTP server as state machines over plain Asio handlers,
+// one event loop per thread. A pipelined message costs one read and one write of its session.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/stream.h"
+#include "mansio/sink_arrivals.h"
+#include "mansio/sink_rules.h"
+
+namespace mansio::sink {
+
+struct SinkOptions {
+  Endpoint listen;
+  bool lmtp = false;
+  std::uint32_t threads = 1;
+  std::uint64_t messages = 0;  ///< stop after so many; 0: never
+  std::string hostname = "sink.invalid";
+  std::vector<std::string> extensions;  ///< lines of the EHLO reply
+  std::vector<Rule> rules;
+  std::uint64_t seed = 1;
+};
+
+struct SinkTotals {
+  std::uint64_t connections = 0;
+  std::uint64_t refused = 0;     ///< negative replies by rule
+  std::uint64_t cut = 0;         ///< connections closed after the final dot, by rule
+  double seconds = 0;            ///< from the first arrival to the last
+  double processor_seconds = 0;  ///< since the first connection
+};
+
+/// Serves until SIGINT or SIGTERM, or until `options.messages` have arrived. Calls `listening`
+/// once, with the port. Throws boost::system::system_error when the address cannot be listened on.
+SinkTotals run_sink(const SinkOptions& options, Arrivals& arrivals,
+                    const std::function<void(const Endpoint&)>& listening);
+
+}  // namespace mansio::sink
