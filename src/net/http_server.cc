@@ -26,6 +26,7 @@ constexpr std::size_t kReadSize = 16384;
 /// A connection and what the server needs to know to end it.
 struct Session {
   std::unique_ptr<Stream> stream;
+  std::unique_ptr<Timer> timer;  ///< of the request that is being read
   boost::beast::flat_buffer buffer;
   bool busy = false;  ///< the handler runs, or its response is on the way
 };
@@ -150,14 +151,16 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   }
 
   Task<void> serve(std::unique_ptr<Stream> stream) {
-    Session session;
+    const auto owner = std::make_shared<Session>();
+    auto& session = *owner;
     session.stream = std::move(stream);
+    session.timer = clock.make_timer(executor);
     const auto place = sessions.insert(sessions.end(), &session);
     if (sessions.size() > limits.connections) {
       co_await respond(session, http_error(503, "busy", "too many connections"), false, false);
     } else {
       bool more = true;
-      while (more && !stopping) more = co_await one_request(session);
+      while (more && !stopping) more = co_await one_request(owner);
     }
     session.stream->close();
     sessions.erase(place);
@@ -165,8 +168,10 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   }
 
   /// Waits for a request, has it handled, answers. False: the connection ends.
-  Task<bool> one_request(Session& session) {
-    auto taken = co_await take_request(session);
+  Task<bool> one_request(std::shared_ptr<Session> owner) {
+    auto& session = *owner;
+    auto taken = co_await take_request(owner);
+    session.timer->cancel();
     session.busy = true;
     bool more = false;
     if (taken.refusal) {
@@ -181,35 +186,51 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
     co_return more;
   }
 
-  Task<Taken> take_request(Session& session) {
+  /// The request has so long to arrive; then 408. Not by the stream's deadline, after which the
+  /// stream could not carry the answer.
+  void limit_time(const std::shared_ptr<Session>& session, Duration duration) {
+    session->stream->set_deadline(SteadyTime::max());
+    const std::weak_ptr<Session> weak = session;
+    session->timer->start(in(duration), [this, weak] {
+      if (const auto slow = weak.lock()) tasks.spawn("http timeout", give_up(slow));
+    });
+  }
+
+  Task<void> give_up(std::shared_ptr<Session> session) {
+    co_await respond(*session, http_error(408, "timeout", "the request took too long"), false,
+                     false);
+    session->stream->close();
+  }
+
+  Task<Taken> take_request(std::shared_ptr<Session> owner) {
+    auto& session = *owner;
     Taken taken;
     if (session.buffer.size() == 0) {
       session.stream->set_deadline(in(limits.idle));
       const auto waited = co_await read_more(session);
       if (waited) co_return taken;
     }
-    session.stream->set_deadline(in(limits.header_time));
+    limit_time(owner, limits.header_time);
     Parser parser;
     parser.eager(true);
     parser.header_limit(limits.header);
     parser.body_limit(limits.body);
     auto error = co_await parse(session, parser, header_is_done);
-    if (!error) error = co_await read_body(session, parser);
+    if (!error) error = co_await read_body(owner, parser);
     if (!error) {
       taken.keep_alive = parser.get().keep_alive();
       taken.request = to_request(parser.release(), *session.stream);
       if (!taken.request) taken.refusal = refusal_of(http::error::bad_target);
-    } else if (error == boost::asio::error::timed_out) {
-      taken.refusal = http_error(408, "timeout", "the request took too long");
     } else if (error.category() == ErrorCode(http::error::end_of_stream).category()) {
       taken.refusal = refusal_of(error);
     }
     co_return taken;
   }
 
-  Task<ErrorCode> read_body(Session& session, Parser& parser) {
+  Task<ErrorCode> read_body(std::shared_ptr<Session> owner, Parser& parser) {
+    auto& session = *owner;
     if (parser.is_done()) co_return ErrorCode();
-    session.stream->set_deadline(in(limits.body_time));
+    limit_time(owner, limits.body_time);
     // RFC 9110 §10.1.1: the client may wait for this before it sends the body.
     if (equals_ignoring_case(std::string(parser.get()[http::field::expect]), "100-continue")) {
       static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -231,8 +252,6 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   }
 
   Task<bool> respond(Session& session, HttpResponse response, bool keep_alive, bool head) {
-    // A refused request may have used the deadline up; the answer gets its own time only while the
-    // connection is still good, which after a timeout it is not for reading.
     session.stream->set_deadline(in(limits.response_time));
     http::response<http::empty_body> header;
     header.version(11);
