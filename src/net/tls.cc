@@ -116,7 +116,7 @@ TlsInfo describe(SSL* ssl, bool name_was_checked) {
 
 void log_failure(const Connection& connection, bool as_server, const ErrorCode& error) {
   const auto verified = SSL_get_verify_result(connection.ssl.get());
-  log::info("tls_failed")
+  log::info("handshake_failed")
       .field("peer", connection.peer.to_string())
       .field("role", as_server ? "server" : "client")
       .field("error", error.message())
