@@ -120,7 +120,9 @@ class TestLane final : public WorkSource {
   int put_backs = 0;
 };
 
-inline Address address(const std::string& text) { return Address::parse(text, true).value(); }
+inline Address address(const std::string& text) {
+  return text.empty() ? Address{} : Address::parse(text, true).value();
+}
 
 struct TestMessage {
   std::string sender = "s@a.example";
