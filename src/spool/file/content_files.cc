@@ -1,0 +1,166 @@
+#include "spool/file/content_files.h"
+
+#include "base/log.h"
+
+namespace mansio::spool {
+namespace {
+
+// Handed to the disk in such pieces while more arrives, so that the sync at the end is short and
+// small commits beside it are not held up.
+constexpr std::uint64_t write_behind_octets = 4u << 20;
+
+}  // namespace
+
+/// Shared with the work that is under way; the writer's destruction ends it.
+class ContentFileWriter final : public ContentWriter {
+ public:
+  ContentFileWriter(ContentFiles& owner, QueueId content)
+      : owner_(owner), state_(std::make_shared<State>()) {
+    state_->content = content;
+    state_->path = owner.path_of(content);
+  }
+
+  ~ContentFileWriter() override {
+    ContentFiles& owner = owner_;
+    owner.work_.post([&owner, state = state_] {
+      if (state->sealed || state->file == nullptr) return;
+      state->file.reset();
+      // Best effort: the sweep at start takes what is left.
+      (void)owner.files_.unlink(state->path);
+    });
+  }
+
+  void append(std::string piece, Done<void> done) override {
+    ContentFiles& owner = owner_;
+    owner.work_.post([&owner, state = state_, piece = std::move(piece), done = std::move(done)] {
+      done(append_now(owner, *state, piece));
+    });
+  }
+
+  void seal(Done<void> done) override {
+    ContentFiles& owner = owner_;
+    owner.work_.post([&owner, state = state_, done = std::move(done)] {
+      done(seal_now(owner, *state));
+    });
+  }
+
+ private:
+  struct State {
+    QueueId content;
+    std::filesystem::path path;
+    std::unique_ptr<File> file;
+    std::uint64_t size = 0, behind = 0;
+    bool failed = false, sealed = false;
+  };
+
+  static Result<void> append_now(ContentFiles& owner, State& state, const std::string& piece) {
+    if (owner.latched_) return make_error_code(Errc::latched);
+    if (state.failed || state.sealed) return make_error_code(Errc::io);
+    if (state.file == nullptr) {
+      auto file = owner.files_.open(state.path, OpenMode::create_new);
+      if (!file) return fail(state, file.error());
+      state.file = std::move(*file);
+    }
+    auto done = state.file->write_at(state.size, piece);
+    if (!done) return fail(state, done.error());
+    state.size += piece.size();
+    if (state.size - state.behind >= write_behind_octets) {
+      state.file->write_behind(state.behind, state.size - state.behind);
+      state.behind = state.size;
+    }
+    return {};
+  }
+
+  static Result<void> seal_now(ContentFiles& owner, State& state) {
+    if (owner.latched_) return make_error_code(Errc::latched);
+    if (state.file == nullptr && !state.failed) {
+      if (auto done = append_now(owner, state, ""); !done) return done;
+    }
+    if (state.failed || state.sealed) return make_error_code(Errc::io);
+    auto done = state.file->sync();
+    if (done) done = owner.files_.sync_directory(owner.folder_);
+    if (!done) return fail(state, done.error());
+    state.sealed = true;
+    state.file.reset();
+    owner.sealed(state.content, state.size);
+    return {};
+  }
+
+  static Result<void> fail(State& state, const ErrorCode& error) {
+    log::error("content_write_failed").field("file", state.path.string()).field("error", error.message());
+    state.failed = true;
+    return make_error_code(Errc::io);
+  }
+
+  ContentFiles& owner_;
+  std::shared_ptr<State> state_;
+};
+
+std::filesystem::path ContentFiles::path_of(const QueueId& content) const {
+  return folder_ / content.to_string();
+}
+
+std::unique_ptr<ContentWriter> ContentFiles::open(const QueueId& content) {
+  return std::make_unique<ContentFileWriter>(*this, content);
+}
+
+void ContentFiles::sealed(const QueueId& content, std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  sealed_[content] = size;
+}
+
+std::optional<std::uint64_t> ContentFiles::sealed_size(const QueueId& content) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = sealed_.find(content);
+    if (found != sealed_.end()) return found->second;
+  }
+  // Sealed before this process began: a second message may share the content.
+  auto file = files_.open(path_of(content), OpenMode::read);
+  if (!file) return std::nullopt;
+  auto size = (*file)->size();
+  if (!size) return std::nullopt;
+  return *size;
+}
+
+Result<std::string> ContentFiles::read(const QueueId& content, std::uint64_t offset,
+                                       std::uint64_t length) {
+  auto file = files_.open(path_of(content), OpenMode::read);
+  if (!file) return make_error_code(file.error().value() == ENOENT ? Errc::missing : Errc::io);
+  auto size = (*file)->size();
+  if (!size) return make_error_code(Errc::io);
+  const std::uint64_t left = offset < *size ? *size - offset : 0;
+  std::string octets(static_cast<std::size_t>(std::min(length, left)), '\0');
+  auto got = (*file)->read_at(offset, octets);
+  if (!got) return make_error_code(Errc::io);
+  octets.resize(*got);
+  return octets;
+}
+
+void ContentFiles::remove(const QueueId& content) {
+  {
+    const std::lock_guard lock(mutex_);
+    sealed_.erase(content);
+  }
+  work_.post([this, content] {
+    // A file that stays is swept at the next start.
+    if (auto done = files_.unlink(path_of(content)); !done) {
+      log::warning("content_remove_failed").field("content", content.to_string());
+    }
+  });
+}
+
+Result<std::size_t> ContentFiles::sweep(const std::function<bool(const QueueId&)>& referenced) {
+  auto names = files_.list(folder_);
+  if (!names) return names.error();
+  std::size_t swept = 0;
+  for (const std::string& name : *names) {
+    const auto content = QueueId::parse(name);
+    if (!content || referenced(*content)) continue;
+    if (auto done = files_.unlink(folder_ / name); !done) return done.error();
+    ++swept;
+  }
+  return swept;
+}
+
+}  // namespace mansio::spool

@@ -1,0 +1,380 @@
+#include "spool/file/index.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/compaction_filter.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
+#include <rocksdb/write_batch.h>
+#include <rocksdb/write_buffer_manager.h>
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "spool/file/keys.h"
+
+namespace mansio::spool {
+namespace {
+
+constexpr std::array<const char*, families> family_names = {
+    "default", "recipients", "due", "lanes", "flows", "totals", "history", "meta"};
+constexpr std::string_view applied_key = "applied";
+constexpr std::string_view instance_key = "instance";
+
+/// RocksDB's own log writer ends the process when the disk is full; ours loses a line instead.
+class IndexLog final : public rocksdb::Logger {
+ public:
+  IndexLog() : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+
+  void Logv(const char* format, va_list arguments) override {
+    char line[512];
+    std::vsnprintf(line, sizeof line, format, arguments);
+    log::warning("index_notice").field("text", line);
+  }
+
+  using rocksdb::Logger::Logv;
+};
+
+/// Drops history that is older than it has to be kept.
+class HistoryFilter final : public rocksdb::CompactionFilter {
+ public:
+  HistoryFilter(Clock& clock, Duration keep) : clock_(clock), keep_(keep) {}
+
+  bool Filter(int, const rocksdb::Slice&, const rocksdb::Slice& value, std::string*,
+              bool*) const override {
+    Decoder in(std::string_view(value.data(), value.size()));
+    in.u8();
+    const Time last = in.time();
+    return in.ok() && last + keep_ < clock_.now();
+  }
+
+  const char* Name() const override { return "mansio.history"; }
+
+ private:
+  Clock& clock_;
+  Duration keep_;
+};
+
+ErrorCode to_error(const rocksdb::Status& status) {
+  if (status.ok()) return {};
+  log::error("index_error").field("text", status.ToString());
+  return make_error_code(status.IsCorruption() ? Errc::corrupt : Errc::io);
+}
+
+rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
+
+rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.block_size = 8 << 10;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = false;
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+  return table;
+}
+
+bool has_lz4() {
+  for (const rocksdb::CompressionType type : rocksdb::GetSupportedCompressions()) {
+    if (type == rocksdb::kLZ4Compression) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Index::Index(IndexOptions options, Clock& clock) : options_(std::move(options)), clock_(clock) {
+  open(options_.create);
+  check_identity(options_.create);
+}
+
+Index::~Index() {
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
+}
+
+void Index::open(bool create) {
+  cache_ = rocksdb::NewLRUCache(static_cast<std::size_t>(options_.memory));
+  buffers_ = std::make_shared<rocksdb::WriteBufferManager>(
+      static_cast<std::size_t>(options_.memory / 2), cache_);
+
+  rocksdb::DBOptions base;
+  base.create_if_missing = create;
+  base.create_missing_column_families = create;
+  base.error_if_exists = create;
+  base.paranoid_checks = true;
+  base.atomic_flush = true;
+  base.avoid_flush_during_shutdown = true;
+  base.max_open_files = 256;
+  base.max_background_jobs = 2;
+  base.write_buffer_manager = buffers_;
+  base.info_log = std::make_shared<IndexLog>();
+  base.stats_dump_period_sec = 0;
+  base.stats_persist_period_sec = 0;
+  base.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+
+  rocksdb::ColumnFamilyOptions rows;
+  rows.write_buffer_size = 16 << 20;
+  rows.max_write_buffer_number = 4;
+  rows.target_file_size_base = 16 << 20;
+  rows.max_bytes_for_level_base = 64 << 20;
+  rows.compression = has_lz4() ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  rows.level_compaction_dynamic_level_bytes = true;
+  rows.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(cache_)));
+  // Drained stretches are compacted away: without it a scan from a lane's start meets them all.
+  rows.table_properties_collector_factories.push_back(
+      rocksdb::NewCompactOnDeletionCollectorFactory(4096, 2048, 0.5));
+
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const char* name : family_names) descriptors.emplace_back(name, rows);
+  auto& history = descriptors[static_cast<std::size_t>(Family::history)].options;
+  struct FilterFactory final : rocksdb::CompactionFilterFactory {
+    FilterFactory(Clock& clock, Duration keep) : clock_(clock), keep_(keep) {}
+
+    std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
+        const rocksdb::CompactionFilter::Context&) override {
+      return std::make_unique<HistoryFilter>(clock_, keep_);
+    }
+
+    const char* Name() const override { return "mansio.history_factory"; }
+
+    Clock& clock_;
+    Duration keep_;
+  };
+  history.compaction_filter_factory =
+      std::make_shared<FilterFactory>(clock_, options_.history_keep);
+  history.periodic_compaction_seconds = 24 * 3600;
+
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::Open(base, options_.path.string(), descriptors, &handles_, &db);
+  if (!status.ok()) {
+    const bool device = status.IsIOError() && !status.IsPathNotFound();
+    throw OpenError(device ? 74 : 76, "index: " + status.ToString());
+  }
+  db_.reset(db);
+}
+
+void Index::check_identity(bool create) {
+  const std::string instance = message_key(options_.instance);
+  if (create) {
+    rocksdb::WriteBatch batch;
+    auto* meta = handles_[static_cast<std::size_t>(Family::meta)];
+    batch.Put(meta, slice(instance_key), slice(instance));
+    batch.Put(meta, slice(applied_key), encode_row(Position{}));
+    rocksdb::WriteOptions unlogged;
+    unlogged.disableWAL = true;
+    auto status = db_->Write(unlogged, &batch);
+    if (status.ok()) status = db_->Flush(rocksdb::FlushOptions(), handles_);
+    if (!status.ok()) throw OpenError(74, "index: " + status.ToString());
+  }
+  const auto owner = stored(Family::meta, instance_key);
+  if (!owner) throw OpenError(76, "index: " + owner.error().message());
+  if (!*owner) throw OpenError(76, "index: it is empty, but the spool is not new");
+  if (**owner != instance) throw OpenError(76, "index: it belongs to another spool");
+  const auto applied = stored(Family::meta, applied_key);
+  if (!applied || !*applied || !decode_row(**applied, opened_at_)) {
+    throw OpenError(76, "index: the journal position is missing or does not decode");
+  }
+  merged_ = opened_at_;
+  written_group_ = flushed_group_ = opened_at_.group;
+}
+
+Result<std::optional<std::string>> Index::read(Family family, std::string_view key,
+                                               const rocksdb::Snapshot* snapshot) const {
+  rocksdb::ReadOptions how;
+  how.snapshot = snapshot;
+  std::string value;
+  const auto status =
+      db_->Get(how, handles_[static_cast<std::size_t>(family)], slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return to_error(status);
+  return std::optional<std::string>(std::move(value));
+}
+
+Result<void> Index::scan(Family family, std::string_view from, std::string_view to,
+                         const View::Visit& visit, const rocksdb::Snapshot* snapshot) const {
+  rocksdb::ReadOptions how;
+  how.snapshot = snapshot;
+  const rocksdb::Slice upper = slice(to);
+  if (!to.empty()) how.iterate_upper_bound = &upper;
+  const std::unique_ptr<rocksdb::Iterator> it(
+      db_->NewIterator(how, handles_[static_cast<std::size_t>(family)]));
+  for (it->Seek(slice(from)); it->Valid(); it->Next()) {
+    const rocksdb::Slice key = it->key(), value = it->value();
+    if (!visit({key.data(), key.size()}, {value.data(), value.size()})) break;
+  }
+  if (!it->status().ok()) return to_error(it->status());
+  return {};
+}
+
+Result<std::optional<MessageRow>> Index::read_message(const QueueId& id,
+                                                      const rocksdb::Snapshot* snapshot) const {
+  const std::string key = message_key(id);
+  auto value = read(Family::messages, key, snapshot);
+  if (!value) return value.error();
+  if (!*value) return std::optional<MessageRow>();
+  std::optional<MessageRow> row(std::in_place);
+  if (!decode_row(**value, *row) || row->stored.message.id != id) {
+    return make_error_code(Errc::corrupt);
+  }
+  bool readable = true;
+  auto scanned = scan(
+      Family::recipients, key, end_of(key),
+      [&](std::string_view row_key, std::string_view octets) {
+        QueueId owner;
+        const auto index = parse_recipient_key(row_key, owner);
+        readable = index && *index < row->stored.recipients.size() &&
+                   decode_row(octets, row->stored.recipients[*index]);
+        if (readable) row->has_row[*index] = true;
+        return readable;
+      },
+      snapshot);
+  if (!scanned) return scanned.error();
+  if (!readable) return make_error_code(Errc::corrupt);
+  return row;
+}
+
+Result<std::optional<std::string>> Index::stored(Family family, std::string_view key) const {
+  return read(family, key, nullptr);
+}
+
+Result<std::optional<MessageRow>> Index::stored_message(const QueueId& id) const {
+  return read_message(id, nullptr);
+}
+
+void Index::merge_row(RowChange change) {
+  Rows& rows = overlay_[static_cast<std::size_t>(change.family)];
+  bool fresh = change.created;
+  if (!change.owner.is_nil() && change.family != Family::messages) {
+    const Rows& messages = overlay_[static_cast<std::size_t>(Family::messages)];
+    const auto owner = messages.find(message_key(change.owner));
+    fresh = owner != messages.end() && owner->second.fresh && owner->second.value.has_value();
+  }
+  const auto found = rows.find(change.key);
+  if (found != rows.end()) {
+    if (!change.value && found->second.fresh) {
+      rows_saved_ += 2;
+      rows.erase(found);
+      return;
+    }
+    // A row that RocksDB has, or has a deletion waiting for, stays known to it.
+    found->second.value = std::move(change.value);
+    return;
+  }
+  overlay_octets_ += change.key.size() + (change.value ? change.value->size() : 0) + 96;
+  rows.emplace(std::move(change.key), Pending{std::move(change.value), fresh && change.value});
+}
+
+void Index::merge(IndexChanges changes) {
+  const std::lock_guard lock(mutex_);
+  for (RowChange& row : changes.rows) merge_row(std::move(row));
+  for (const HistoryChange& change : changes.history) {
+    PendingHistory& pending = history_[change.id];
+    Encoder out;
+    encode(out, change.entry);
+    if (pending.value.empty()) {
+      pending.first = change.entry.seq;
+      Encoder head;
+      head.u8(1);
+      head.time(change.entry.at);
+      pending.value = std::move(head).octets();
+    }
+    pending.value += out.octets();
+    overlay_octets_ += out.size() + 64;
+  }
+  merged_ = changes.position;
+}
+
+bool Index::overlay_is_full() const {
+  const std::lock_guard lock(mutex_);
+  return overlay_octets_ > options_.overlay_memory;
+}
+
+Result<void> Index::write_pending() {
+  const std::lock_guard lock(mutex_);
+  return write_pending_locked();
+}
+
+Result<void> Index::write_pending_locked() {
+  if (merged_.group == written_group_.load()) return {};
+  rocksdb::WriteBatch batch;
+  for (std::size_t family = 0; family < families; ++family) {
+    for (const auto& [key, row] : overlay_[family]) {
+      if (row.value) {
+        batch.Put(handles_[family], key, *row.value);
+      } else {
+        batch.Delete(handles_[family], key);
+      }
+    }
+  }
+  auto* history = handles_[static_cast<std::size_t>(Family::history)];
+  for (const auto& [id, row] : history_) batch.Put(history, history_key(id, row.first), row.value);
+  batch.Put(handles_[static_cast<std::size_t>(Family::meta)], slice(applied_key),
+            encode_row(merged_));
+  rocksdb::WriteOptions unlogged;
+  unlogged.disableWAL = true;
+  const auto status = db_->Write(unlogged, &batch);
+  if (!status.ok()) return to_error(status);
+  rows_written_ += batch.Count();
+  for (Rows& rows : overlay_) rows.clear();
+  history_.clear();
+  overlay_octets_ = 0;
+  written_group_.store(merged_.group, std::memory_order_release);
+  return {};
+}
+
+Result<void> Index::flush() {
+  const std::lock_guard one_flush(flush_mutex_);
+  std::uint64_t group = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto done = write_pending_locked(); !done) return done.error();
+    group = merged_.group;
+  }
+  if (group == flushed_group_.load()) return {};
+  const auto status = db_->Flush(rocksdb::FlushOptions(), handles_);
+  if (!status.ok()) return to_error(status);
+  flushed_group_.store(group, std::memory_order_release);
+  return {};
+}
+
+Result<std::unique_ptr<Index::View>> Index::view() {
+  if (auto done = write_pending(); !done) return done.error();
+  return std::make_unique<View>(*this);
+}
+
+Index::View::View(const Index& index)
+    : index_(index), snapshot_(index.db_->GetSnapshot()) {}
+
+Index::View::~View() { index_.db_->ReleaseSnapshot(snapshot_); }
+
+Result<std::optional<std::string>> Index::View::get(Family family, std::string_view key) const {
+  return index_.read(family, key, snapshot_);
+}
+
+Result<std::optional<MessageRow>> Index::View::message(const QueueId& id) const {
+  return index_.read_message(id, snapshot_);
+}
+
+Result<void> Index::View::scan(Family family, std::string_view from, std::string_view to,
+                               const Visit& visit) const {
+  return index_.scan(family, from, to, visit, snapshot_);
+}
+
+std::vector<std::pair<std::string, double>> Index::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return {{"index_overlay_octets", static_cast<double>(overlay_octets_)},
+          {"index_rows_written", static_cast<double>(rows_written_)},
+          {"index_rows_saved", static_cast<double>(rows_saved_)},
+          {"index_buffers_octets", static_cast<double>(buffers_->memory_usage())},
+          {"index_cache_octets", static_cast<double>(cache_->GetUsage())},
+          {"index_flushed_group", static_cast<double>(flushed_group())}};
+}
+
+}  // namespace mansio::spool

@@ -1,0 +1,301 @@
+#include "spool/file/readers.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+#include "base/log.h"
+#include "spool/file/keys.h"
+
+namespace mansio::spool {
+namespace {
+
+constexpr std::size_t reader_threads = 2;
+// A listing that finds little still comes back in time: the caller resumes.
+constexpr std::size_t rows_per_listing = 20'000;
+
+StoredMessagePtr share(MessageRow row) {
+  return std::make_shared<const StoredMessage>(std::move(row.stored));
+}
+
+/// Where a flow's page begins: behind the cursor, or at the low-water mark.
+std::string page_start(const FlowKey& flow, const std::optional<DueCursor>& after,
+                       const std::optional<FlowRow>& row) {
+  if (after) return due_key(flow, after->due, after->id) + '\0';
+  if (row) return due_key(flow, row->earliest, QueueId{});
+  return flow_key(flow);
+}
+
+}  // namespace
+
+Readers::Readers(Store& store, std::function<void(const QueueId&, std::string)> quarantine)
+    : store_(store), quarantine_(std::move(quarantine)), work_(reader_threads) {}
+
+void Readers::due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
+                       Done<DuePage> done) {
+  work_.post([this, flow, after, limit, done = std::move(done)] {
+    done(due_page_now(flow, after, limit));
+  });
+}
+
+void Readers::flows(std::string resume, std::size_t limit, Done<FlowPage> done) {
+  work_.post([this, resume = std::move(resume), limit, done = std::move(done)] {
+    done(flows_now(resume, limit));
+  });
+}
+
+void Readers::lanes(std::string resume, std::size_t limit, Done<LanePage> done) {
+  work_.post([this, resume = std::move(resume), limit, done = std::move(done)] {
+    done(lanes_now(resume, limit));
+  });
+}
+
+void Readers::get(std::vector<QueueId> ids, Done<std::vector<StoredMessagePtr>> done) {
+  work_.post([this, ids = std::move(ids), done = std::move(done)] { done(get_now(ids)); });
+}
+
+void Readers::list(const Selector& selector, std::string resume, std::size_t limit,
+                   Done<ListPage> done) {
+  work_.post([this, selector, resume = std::move(resume), limit, done = std::move(done)] {
+    done(list_now(selector, resume, limit));
+  });
+}
+
+void Readers::read_content(const QueueId& id, std::uint64_t offset, std::uint64_t length,
+                           Done<std::string> done) {
+  work_.post([this, id, offset, length, done = std::move(done)] {
+    done(content_now(id, offset, length));
+  });
+}
+
+void Readers::history(const QueueId& id, Done<std::vector<HistoryEntry>> done) {
+  work_.post([this, id, done = std::move(done)] { done(history_now(id)); });
+}
+
+void Readers::events_since(std::uint64_t seq, std::size_t limit, Done<EventPage> done) {
+  work_.post([this, seq, limit, done = std::move(done)] { done(store_.events->read(seq, limit)); });
+}
+
+Result<DuePage> Readers::due_page_now(const FlowKey& flow, const std::optional<DueCursor>& after,
+                                      std::size_t limit) {
+  auto view = store_.index->view();
+  if (!view) return view.error();
+  std::optional<FlowRow> row;
+  auto stored = (*view)->get(Family::flows, flow_key(flow));
+  if (!stored) return stored.error();
+  if (*stored) {
+    row.emplace();
+    if (!decode_row(**stored, *row)) return make_error_code(Errc::corrupt);
+  }
+  DuePage page;
+  page.end = true;
+  if (!row) return page;  // a flow without a counter has no entry
+  const Time now = store_.clock.now();
+  ErrorCode error;
+  auto done = (*view)->scan(
+      Family::due, page_start(flow, after, row), end_of(flow_key(flow)),
+      [&](std::string_view key, std::string_view value) {
+        if (page.entries.size() >= limit) {
+          page.end = false;
+          return false;
+        }
+        const auto parts = parse_due_key(key);
+        DueEntry entry;
+        if (!parts || !decode_row(value, entry.recipients)) {
+          log::error("due_entry_unreadable").field("destination", flow.lane.destination);
+          return true;  // `spool check` reports it; the rest goes on
+        }
+        auto message = (*view)->message(parts->id);
+        if (!message && message.error() != make_error_code(Errc::corrupt)) {
+          error = message.error();
+          return false;
+        }
+        if (!message || !*message) {
+          log::error("message_unreadable").field("id", parts->id.to_string());
+          return true;
+        }
+        if ((*message)->stored.lease_until > now) return true;
+        entry.id = parts->id;
+        entry.due = parts->due;
+        entry.message = share(std::move(**message));
+        page.entries.push_back(std::move(entry));
+        return true;
+      });
+  if (!done) return done.error();
+  if (error) return error;
+  return page;
+}
+
+Result<FlowPage> Readers::flows_now(const std::string& resume, std::size_t limit) {
+  auto view = store_.index->view();
+  if (!view) return view.error();
+  FlowPage page;
+  std::string last;
+  bool readable = true;
+  auto done = (*view)->scan(Family::flows, resume, "", [&](std::string_view key, std::string_view value) {
+    if (page.flows.size() >= limit) {
+      page.resume = last + '\0';
+      return false;
+    }
+    auto flow = parse_flow_key(key);
+    FlowRow row;
+    readable = flow && decode_row(value, row);
+    if (!readable) return false;
+    page.flows.push_back({std::move(*flow), row.queued, row.earliest});
+    last = key;
+    return true;
+  });
+  if (!done) return done.error();
+  if (!readable) return make_error_code(Errc::corrupt);
+  return page;
+}
+
+Result<LanePage> Readers::lanes_now(const std::string& resume, std::size_t limit) {
+  auto view = store_.index->view();
+  if (!view) return view.error();
+  LanePage page;
+  std::string last;
+  bool readable = true;
+  auto done = (*view)->scan(Family::lanes, resume, "", [&](std::string_view key, std::string_view value) {
+    if (page.lanes.size() >= limit) {
+      page.resume = last + '\0';
+      return false;
+    }
+    auto lane = parse_lane_key(key);
+    LaneRow row;
+    readable = lane && decode_row(value, row);
+    if (!readable) return false;
+    page.lanes.push_back({std::move(*lane), row.queued, row.held, row.oldest});
+    last = key;
+    return true;
+  });
+  if (!done) return done.error();
+  if (!readable) return make_error_code(Errc::corrupt);
+  return page;
+}
+
+Result<std::vector<StoredMessagePtr>> Readers::get_now(const std::vector<QueueId>& ids) {
+  auto view = store_.index->view();
+  if (!view) return view.error();
+  std::vector<StoredMessagePtr> out;
+  for (const QueueId& id : ids) {
+    auto row = (*view)->message(id);
+    if (!row && row.error() == make_error_code(Errc::corrupt)) continue;
+    if (!row) return row.error();
+    if (*row) out.push_back(share(std::move(**row)));
+  }
+  return out;
+}
+
+Result<ListPage> Readers::list_now(const Selector& selector, const std::string& resume,
+                                   std::size_t limit) {
+  ListPage page;
+  if (selector.selects_nothing()) return page;
+  auto view = store_.index->view();
+  if (!view) return view.error();
+  std::vector<QueueId> ids = selector.ids;
+  std::sort(ids.begin(), ids.end());
+  std::size_t rows = 0;
+  ErrorCode error;
+  const auto consider = [&](const QueueId& id) {
+    auto row = (*view)->message(id);
+    if (!row) {
+      // Unreadable rows are left out; a device that does not read ends the listing.
+      if (row.error() != make_error_code(Errc::corrupt)) error = row.error();
+      return !error;
+    }
+    if (*row && !matching(selector, (*row)->stored).empty()) {
+      page.messages.push_back(share(std::move(**row)));
+    }
+    return true;
+  };
+  if (!ids.empty()) {
+    for (const QueueId& id : ids) {
+      if (message_key(id) < resume) continue;
+      if (page.messages.size() >= limit) {
+        page.resume = message_key(id);
+        break;
+      }
+      if (!consider(id)) break;
+    }
+    if (error) return error;
+    return page;
+  }
+  auto done = (*view)->scan(Family::messages, resume, "", [&](std::string_view key, std::string_view) {
+    if (page.messages.size() >= limit || rows >= rows_per_listing) {
+      page.resume = key;
+      return false;
+    }
+    ++rows;
+    const auto id = parse_message_key(key);
+    return !id || consider(*id);
+  });
+  if (!done) return done.error();
+  if (error) return error;
+  return page;
+}
+
+Result<std::string> read_stored_content(Store& store, const MessageRow& row, std::uint64_t offset,
+                                        std::uint64_t length) {
+  const ContentFacts& facts = row.stored.message.content.facts;
+  const std::uint64_t left = offset < facts.size ? facts.size - offset : 0;
+  const std::uint64_t wanted = std::min(length, left);
+  std::string octets;
+  if (row.location.in_record) {
+    const SegmentPtr segment = store.journal->pin(row.location.epoch);
+    if (segment == nullptr) return make_error_code(Errc::corrupt);
+    octets.resize(static_cast<std::size_t>(wanted));
+    auto got = segment->file->read_at(
+        row.location.record_offset + row.location.content_offset + offset, octets);
+    if (!got) return make_error_code(Errc::io);
+    octets.resize(*got);
+  } else {
+    auto got = store.contents->read(row.stored.message.content.id, offset, wanted);
+    if (!got && got.error() == make_error_code(Errc::missing)) return make_error_code(Errc::corrupt);
+    if (!got) return got;
+    octets = std::move(*got);
+  }
+  if (octets.size() != wanted) return make_error_code(Errc::corrupt);
+  const bool whole = offset == 0 && wanted == facts.size;
+  if (whole && crc32c(octets) != facts.checksum) return make_error_code(Errc::corrupt);
+  return octets;
+}
+
+Result<std::string> Readers::content_now(const QueueId& id, std::uint64_t offset,
+                                         std::uint64_t length) {
+  // Twice, because a survivor may be moved out of its segment between the look-up and the read.
+  for (int attempt = 0;; ++attempt) {
+    auto view = store_.index->view();
+    if (!view) return view.error();
+    auto row = (*view)->message(id);
+    if (!row) return row.error();
+    if (!*row) return make_error_code(Errc::missing);
+    auto octets = read_stored_content(store_, **row, offset, length);
+    if (octets || octets.error() != make_error_code(Errc::corrupt)) return octets;
+    if (attempt == 0) continue;
+    quarantine_(id, "the stored content does not have its checksum");
+    return octets;
+  }
+}
+
+Result<std::vector<HistoryEntry>> Readers::history_now(const QueueId& id) {
+  auto view = store_.index->view();
+  if (!view) return view.error();
+  std::vector<HistoryEntry> entries;
+  bool readable = true;
+  const std::string prefix = message_key(id);
+  auto done = (*view)->scan(Family::history, prefix, end_of(prefix),
+                            [&](std::string_view, std::string_view value) {
+                              Decoder in(value);
+                              readable = in.u8() == 1;
+                              in.time();
+                              while (readable && !in.at_end()) {
+                                readable = decode(in, entries.emplace_back());
+                              }
+                              return readable;
+                            });
+  if (!done) return done.error();
+  if (!readable) return make_error_code(Errc::corrupt);
+  return entries;
+}
+
+}  // namespace mansio::spool

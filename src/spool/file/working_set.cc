@@ -1,0 +1,136 @@
+#include "spool/file/working_set.h"
+
+#include "spool/file/keys.h"
+
+namespace mansio::spool {
+namespace {
+
+constexpr std::size_t counters_max = 1 << 16;
+
+/// Finds a counter, from the index if need be; a missing row counts nothing.
+template <class Row, class Decode>
+Result<WorkingSet::Counter<Row>*> counter_of(
+    std::unordered_map<std::string, WorkingSet::Counter<Row>>& counters, const Index& index,
+    Family family, std::string key, Decode decode) {
+  const auto found = counters.find(key);
+  if (found != counters.end()) return &found->second;
+  auto stored = index.stored(family, key);
+  if (!stored) return stored.error();
+  WorkingSet::Counter<Row> counter;
+  if (*stored && !decode(**stored, counter.row)) return make_error_code(Errc::corrupt);
+  return &counters.emplace(std::move(key), std::move(counter)).first->second;
+}
+
+bool decode_count(std::string_view octets, std::uint64_t& count) {
+  Decoder in(octets);
+  count = in.varint();
+  return in.ok() && in.at_end();
+}
+
+}  // namespace
+
+WorkingSet::WorkingSet(const Index& index, std::uint64_t memory)
+    : index_(index), memory_(memory) {}
+
+Result<void> WorkingSet::load() {
+  const Index::View view(index_);
+  bool readable = true;
+  auto done = view.scan(Family::totals, "", "", [&](std::string_view key, std::string_view value) {
+    readable = decode_row(value, totals_[std::string(key)]);
+    return readable;
+  });
+  if (!done) return done.error();
+  const std::string prefix = "segment/";
+  done = view.scan(Family::meta, prefix, end_of(prefix),
+                   [&](std::string_view key, std::string_view value) {
+                     const auto epoch = parse_segment_key(key);
+                     readable = readable && epoch && decode_row(value, live_[*epoch]);
+                     return readable;
+                   });
+  if (!done) return done.error();
+  if (!readable) return make_error_code(Errc::corrupt);
+  next_sequence = index_.opened_at().sequence;
+  return {};
+}
+
+Result<WorkingSet::Held*> WorkingSet::message(const QueueId& id) {
+  const auto found = messages_.find(id);
+  if (found != messages_.end()) {
+    order_.splice(order_.end(), order_, found->second.place);
+    return &found->second;
+  }
+  auto row = index_.stored_message(id);
+  if (!row) return row.error();
+  Held held;
+  if (*row) {
+    held.state = std::make_shared<StoredMessage>(std::move((*row)->stored));
+    held.location = (*row)->location;
+    held.first_due = std::move((*row)->first_due);
+    held.has_row = std::move((*row)->has_row);
+  }
+  held.place = order_.insert(order_.end(), id);
+  held.octets = size_of(held);
+  octets_ += held.octets;
+  return &messages_.emplace(id, std::move(held)).first->second;
+}
+
+Result<WorkingSet::Counter<LaneRow>*> WorkingSet::lane(const LaneKey& lane) {
+  return counter_of(lanes_, index_, Family::lanes, lane_key(lane),
+                    [](std::string_view octets, LaneRow& row) { return decode_row(octets, row); });
+}
+
+Result<WorkingSet::Counter<FlowRow>*> WorkingSet::flow(const FlowKey& flow) {
+  return counter_of(flows_, index_, Family::flows, flow_key(flow),
+                    [](std::string_view octets, FlowRow& row) { return decode_row(octets, row); });
+}
+
+Result<WorkingSet::Counter<std::uint64_t>*> WorkingSet::content(const QueueId& content) {
+  return counter_of(contents_, index_, Family::meta, content_key(content), decode_count);
+}
+
+std::uint64_t WorkingSet::message_count() const {
+  std::uint64_t count = 0;
+  for (const auto& [tenant, totals] : totals_) count += totals.messages;
+  return count;
+}
+
+std::size_t WorkingSet::size_of(const Held& held) {
+  std::size_t octets = sizeof(Held) + 128;
+  if (held.state == nullptr) return octets;
+  octets += sizeof(StoredMessage) + 256;
+  for (const Recipient& recipient : held.state->message.envelope.recipients) {
+    octets += sizeof(Recipient) + recipient.address.domain.size() + recipient.address.local.size() +
+              recipient.original_recipient.size() + sizeof(LaneKey) + sizeof(RecipientStatus) + 96;
+  }
+  return octets;
+}
+
+void WorkingSet::changed(Held& held, std::uint64_t group) {
+  held.group = group;
+  octets_ -= held.octets;
+  held.octets = size_of(held);
+  octets_ += held.octets;
+}
+
+void WorkingSet::trim() {
+  const std::uint64_t written = index_.written_group();
+  for (auto it = order_.begin(); it != order_.end() && octets_ > memory_;) {
+    const auto found = messages_.find(*it);
+    if (found->second.group > written) break;  // what follows was used later
+    octets_ -= found->second.octets;
+    messages_.erase(found);
+    it = order_.erase(it);
+  }
+  trim_counters(lanes_);
+  trim_counters(flows_);
+  trim_counters(contents_);
+}
+
+template <class Row>
+void WorkingSet::trim_counters(std::unordered_map<std::string, Counter<Row>>& counters) {
+  if (counters.size() < counters_max) return;
+  const std::uint64_t written = index_.written_group();
+  std::erase_if(counters, [&](const auto& entry) { return entry.second.group <= written; });
+}
+
+}  // namespace mansio::spool

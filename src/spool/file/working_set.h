@@ -1,0 +1,82 @@
+// What the committer knows of the spool without asking the index: states of messages in work, lane
+// and flow counters, totals, live records per segment. The index lags behind by the groups that
+// wait for their sync; whatever such a group changed stays here until RocksDB has it.
+// Thread safety: belongs to the committer (or to recovery, before it runs).
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "spool/file/index.h"
+
+namespace mansio::spool {
+
+class WorkingSet {
+ public:
+  /// A message in work. `state` null: there is no such message (any more).
+  struct Held {
+    std::shared_ptr<StoredMessage> state;
+    Location location;                  ///< epoch 0: in the group under construction
+    std::vector<Time> first_due;
+    std::vector<bool> has_row;
+    // What the group under construction did to it.
+    bool dirty = false, created = false, row_changed = false;
+    std::vector<std::uint32_t> touched;
+    // Bookkeeping of the set.
+    std::uint64_t group = 0;
+    std::size_t octets = 0;
+    std::list<QueueId>::iterator place;
+  };
+
+  template <class Row>
+  struct Counter {
+    Row row;
+    std::uint64_t group = 0;
+    bool dirty = false;
+  };
+
+  /// Loads totals, live records and segment counters. `memory`: octets of message states to keep.
+  WorkingSet(const Index& index, std::uint64_t memory);
+  Result<void> load();
+
+  Result<Held*> message(const QueueId& id);
+  Result<Counter<LaneRow>*> lane(const LaneKey& lane);
+  Result<Counter<FlowRow>*> flow(const FlowKey& flow);
+  /// Number of messages that use a content file.
+  Result<Counter<std::uint64_t>*> content(const QueueId& content);
+  Totals& totals(const std::string& tenant) { return totals_[tenant]; }
+  LiveRow& live(std::uint64_t epoch) { return live_[epoch]; }
+  const std::map<std::string, Totals>& all_totals() const { return totals_; }
+  std::map<std::uint64_t, LiveRow>& all_live() { return live_; }
+  std::uint64_t message_count() const;
+
+  /// Tells the size of a message after it changed in `group`.
+  void changed(Held& held, std::uint64_t group);
+  /// Drops what RocksDB has and memory has no room for.
+  void trim();
+
+  std::uint64_t next_sequence = 1;
+
+ private:
+  static std::size_t size_of(const Held& held);
+  template <class Row>
+  void trim_counters(std::unordered_map<std::string, Counter<Row>>& counters);
+
+  const Index& index_;
+  const std::uint64_t memory_;
+  std::unordered_map<QueueId, Held> messages_;
+  std::list<QueueId> order_;            // least recently used first
+  std::uint64_t octets_ = 0;
+  std::unordered_map<std::string, Counter<LaneRow>> lanes_;
+  std::unordered_map<std::string, Counter<FlowRow>> flows_;
+  std::unordered_map<std::string, Counter<std::uint64_t>> contents_;
+  std::map<std::string, Totals> totals_;
+  std::map<std::uint64_t, LiveRow> live_;
+};
+
+}  // namespace mansio::spool
