@@ -604,7 +604,6 @@ void Session::envelope_refused() {
   reset_needed_ = true;
   worker_.note(*current_, "refused", current_->refusal);
   current_.reset();
-  if (current_ || in_flight_) return;
   next_message();
 }
 
@@ -654,6 +653,7 @@ void add(LoadTotals& sum, LoadTotals& part) {
 }  // namespace
 
 LoadTotals run_load(const LoadOptions& options, const MessageMaker& maker, RecordFile& record) {
+  raise_descriptor_limit();
   const auto endpoints = resolve(options.to);
   const double processor_before = processor_seconds();
   const auto start = SteadyClock::now();

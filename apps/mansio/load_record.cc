@@ -33,6 +33,13 @@ double processor_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);  // refused: it stays as it was, and sessions are retried
+}
+
 RecordFile::RecordFile(const std::string& path) {
   file_ = path == "-" ? stdout : std::fopen(path.c_str(), "w");
   if (file_ == nullptr) {

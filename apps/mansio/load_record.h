@@ -21,6 +21,9 @@ std::string json_strings(const std::vector<std::string>& texts);
 /// Seconds of processor time, user and system, that this process has used.
 double processor_seconds();
 
+/// Allows this process as many descriptors, and so sessions, as the system lets it have.
+void raise_descriptor_limit();
+
 /// A file of lines, written behind in large pieces. Thread safety: all functions from any thread.
 class RecordFile {
  public:

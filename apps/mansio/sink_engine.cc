@@ -425,6 +425,7 @@ class Acceptor {
 
 SinkTotals run_sink(const SinkOptions& options, Arrivals& arrivals,
                     const std::function<void(const Endpoint&)>& listening) {
+  load::raise_descriptor_limit();
   Shared shared(options, arrivals);
   std::vector<std::unique_ptr<asio::io_context>> loops;
   std::vector<asio::executor_work_guard<asio::io_context::executor_type>> guards;
