@@ -392,6 +392,7 @@ void Scheduler::grant_sessions(Time now) {
     ++sessions_;
     lane.grown_at = now;
     actions_.push_back(OpenSession{key});
+    set_wakeup(key, lane, now);
   }
 }
 
@@ -412,7 +413,9 @@ void Scheduler::set_wakeup(const LaneKey& key, Lane& lane, Time now) {
   } else if (const auto first = first_due(lane);
              first && *first <= now && lane.failures == 0 && lane.sessions > 0 &&
              lane.sessions < lane.options.sessions_max && !stopping_) {
-    consider(std::max(*first, lane.grown_at) + patience);
+    // Already over: the lane is queued for a session, and events go on from there.
+    const Time impatient = std::max(*first, lane.grown_at) + patience;
+    if (impatient > now) consider(impatient);
   }
   if (next == lane.wakeup) return;
   if (lane.wakeup) wakeups_.erase({*lane.wakeup, key});
