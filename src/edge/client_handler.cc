@@ -1,0 +1,118 @@
+#include "edge/client_handler.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "edge/receiver.h"
+#include "net/net.h"
+
+namespace mansio::edge {
+
+bool may_relay(const Profile& profile, const Endpoint& peer, const Endpoint& local) {
+  if (local.is_unix()) return true;
+  return std::any_of(
+      profile.relay_from.begin(), profile.relay_from.end(),
+      [&](const std::string& network) { return net::in_network(peer.address, network); });
+}
+
+ClientHandler::ClientHandler(Admission& admission, Clock& clock, std::shared_ptr<EdgeState> state,
+                             std::shared_ptr<const Profile> profile, Endpoint peer, bool relays,
+                             std::shared_ptr<WakeList> wakes)
+    : admission_(admission),
+      clock_(clock),
+      state_(std::move(state)),
+      profile_(std::move(profile)),
+      peer_(std::move(peer)),
+      relays_(relays),
+      wakes_(std::move(wakes)),
+      wake_(wakes_->end()) {}
+
+ClientHandler::~ClientHandler() { ClientHandler::when_stopping({}); }
+
+Reply ClientHandler::connect(const Endpoint& /*peer*/) {
+  if (admission_.readiness() == Readiness::latched) {
+    return {421, {4, 3, 0}, "Service not available, local storage failed"};
+  }
+  if (stopping()) return {421, {4, 3, 2}, "Service is shutting down"};
+  return {220, {}, "Ok"};
+}
+
+/// A positive reply if a message could be taken now.
+Reply ClientHandler::room() const {
+  switch (admission_.readiness()) {
+    case Readiness::ready:
+      return {250, {2, 1, 0}, "Ok"};
+    case Readiness::full:
+      return {452, {4, 3, 1}, "Insufficient storage, try again later"};
+    case Readiness::latched:
+      return {421, {4, 3, 0}, "Service not available, local storage failed"};
+    case Readiness::stopping:
+      break;
+  }
+  return {421, {4, 3, 2}, "Service is not accepting mail now"};
+}
+
+Reply ClientHandler::mail(const Envelope& /*envelope*/, std::uint64_t /*size*/) { return room(); }
+
+Reply ClientHandler::rcpt(const Envelope& envelope, const Recipient& recipient) {
+  if (relays_) return {250, {2, 1, 5}, "Ok"};
+  ++state_->statistics.relaying_denied;
+  log::info("relaying_denied")
+      .field("client", peer_.to_string())
+      .field("sender", envelope.reverse_path.to_string())
+      .field("recipient", recipient.address.to_string());
+  return {550, {5, 7, 1}, "Relaying denied"};
+}
+
+std::unique_ptr<smtp::ContentReceiver> ClientHandler::data(Envelope envelope, Reply& refusal) {
+  if (Reply reply = room(); !reply.positive()) {
+    refusal = std::move(reply);
+    return nullptr;
+  }
+  ReceiverOptions options;
+  options.hostname = profile_->options.hostname;
+  options.lmtp = profile_->options.lmtp;
+  options.hops = profile_->options.limits.hops;
+  options.header = profile_->options.limits.header;
+  options.header_lines = profile_->options.limits.header_lines;
+  options.content_in_memory = profile_->content_in_memory;
+  return std::make_unique<Receiver>(admission_, state_->statistics, clock_, std::move(options),
+                                    std::move(envelope));
+}
+
+bool ClientHandler::under_stress() const {
+  return state_->statistics.connections_open * 5 >= state_->connections_max * 4;
+}
+
+bool ClientHandler::stopping() const { return state_->stopping; }
+
+void ClientHandler::when_stopping(std::function<void()> wake) {
+  if (wake_ != wakes_->end()) wakes_->erase(wake_);
+  wake_ = wakes_->end();
+  if (wake) wake_ = wakes_->insert(wakes_->end(), std::move(wake));
+}
+
+void ClientHandler::ended(const smtp::ServerReport& report) {
+  EdgeStatistics& statistics = state_->statistics;
+  if (!report.tls.empty()) ++statistics.tls_connections;
+  statistics.messages_refused += report.refused_messages;
+  statistics.recipients_refused += report.refused_recipients;
+  const bool orderly = report.cause == "quit" || report.cause == "closed by peer" ||
+                       report.cause == "shutdown" || report.cause == "refused";
+  if (!orderly) ++statistics.connections_failed;
+  const auto level = orderly ? log::Level::info : log::Level::warning;
+  log::Line(level, "connection_ended")
+      .field("client", peer_.to_string())
+      .field("name", report.client_name)
+      .field("cause", report.cause)
+      .field("tls", report.tls)
+      .field("commands", report.commands)
+      .field("messages", report.messages)
+      .field("refused_messages", report.refused_messages)
+      .field("refused_recipients", report.refused_recipients)
+      .field("errors", report.errors)
+      .field("octets", report.octets)
+      .field("last_error", report.last_error);
+}
+
+}  // namespace mansio::edge
