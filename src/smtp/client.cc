@@ -159,7 +159,8 @@ Task<Answer> ClientSession::start_tls(TlsContext& context, std::string server_na
       co_await command(Stage::starttls, simple_command("STARTTLS"), options_.timeouts.hello);
   if (!answer.positive()) co_return answer;
   // Whoever can put octets behind the 220 could have them read as if TLS protected them.
-  if (!input_.empty() || stream_->has_input()) {
+  // What arrives later still meets the handshake, which fails over it.
+  if (!input_.empty() || reader_.in_reply()) {
     break_off(Cause::protocol, "the peer sent plain text after agreeing to STARTTLS");
     co_return broken_answer(Stage::starttls);
   }
@@ -263,12 +264,16 @@ Task<void> ClientSession::read_envelope(Transaction& transaction) {
   }
   if (!closing_) transaction.data = co_await read_answer(Stage::data, options_.timeouts.data);
   if (!broken_ && !closing_ && unexpected_input(Stage::data)) {
-    // Some reply was not the answer it was taken for: believe none of them.
-    transaction.mail = broken_answer(Stage::mail);
-    transaction.recipient.assign(transaction.recipients.size(), broken_answer(Stage::rcpt));
-    transaction.data = broken_answer(Stage::data);
+    disbelieve(transaction);
   }
   co_await recover(transaction);
+}
+
+/// Some reply was not the answer it was taken for, so none of them is worth anything.
+void ClientSession::disbelieve(Transaction& transaction) {
+  transaction.mail = broken_answer(Stage::mail);
+  transaction.recipient.assign(transaction.recipients.size(), broken_answer(Stage::rcpt));
+  transaction.data = broken_answer(Stage::data);
 }
 
 Task<void> ClientSession::recover(Transaction& transaction) {
@@ -282,6 +287,7 @@ Task<void> ClientSession::recover(Transaction& transaction) {
          transaction.data.reply.code < 400;
   if (odd) {
     break_off(Cause::protocol, "a reply does not fit its command");
+    disbelieve(transaction);
     co_return;
   }
   const bool hopeless = !transaction.mail.positive() || transaction.accepted() == 0;

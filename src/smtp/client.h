@@ -156,6 +156,7 @@ class ClientSession {
   void break_off(Cause cause, std::string text);
   void break_off(Stage stage, const ErrorCode& error);
   bool unexpected_input(Stage stage);
+  void disbelieve(Transaction& transaction);
   Task<void> recover(Transaction& transaction);
 
   std::unique_ptr<Stream> stream_;
