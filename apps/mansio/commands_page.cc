@@ -36,11 +36,18 @@ std::string tidy(const std::string& help) {
   return out;
 }
 
+/// CLI::App::help() would give that of the verb that was parsed instead.
+std::string help_of(const CLI::App& app, const std::string& path) {
+  const bool root = app.get_parent() == nullptr;
+  return app.get_formatter()->make_help(&app, root ? path : path + " " + app.get_name(),
+                                        CLI::AppFormatMode::Normal);
+}
+
 void add_verbs(const CLI::App& app, const std::string& path, std::string& out) {
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (verb->get_group().empty()) continue;
     const std::string name = path + " " + verb->get_name();
-    out += "\n## `" + name + "`\n\n```\n" + tidy(verb->help(path)) + "```\n";
+    out += "\n## `" + name + "`\n\n```\n" + tidy(help_of(*verb, path)) + "```\n";
     add_verbs(*verb, name, out);
   }
 }
@@ -79,7 +86,7 @@ const std::vector<LaterVerb>& later_verbs() {
 
 std::string commands_page(const CLI::App& app) {
   std::string out = introduction;
-  out += "\n## `mansio`\n\n```\n" + tidy(app.help()) + "```\n";
+  out += "\n## `mansio`\n\n```\n" + tidy(help_of(app, app.get_name())) + "```\n";
   add_verbs(app, app.get_name(), out);
   out += "\n## Verbs of later versions\n\nThey are recognised and refused with exit 2.\n\n";
   out += "| verb | what it will do |\n| --- | --- |\n";

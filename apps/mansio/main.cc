@@ -62,10 +62,6 @@ int run(int argc, char** argv) {
       ->envname("MANSIO_ADMIN")
       ->type_name("URL");
   app.add_flag("--json", options.json, "Machine-readable output");
-  app.footer(
-      "Exit: 0 done; 1 nothing matched; 2 usage or invalid file; 3 daemon unreachable;\n"
-      "4 a check failed; 5 refused. Every verb explains itself with --help.");
-
   std::function<int()> action;
   add_admin_commands(app, options, action);
   add_send_command(app, options, action);
@@ -74,6 +70,10 @@ int run(int argc, char** argv) {
   add_load_command(app, action);
   add_sink_command(app, action);
   add_later_verbs(app, action);
+  app.footer(  // last, so that verbs do not inherit it
+
+      "Exit: 0 done; 1 nothing matched; 2 usage or invalid file; 3 daemon unreachable;\n"
+      "4 a check failed; 5 refused. Every verb explains itself with --help.");
 
   try {
     app.parse(argc, argv);

@@ -248,10 +248,13 @@ void add_send_command(CLI::App& app, GlobalOptions& options, std::function<int()
   verb->add_option("--from", wanted->from, "Envelope sender; \"<>\" for none")
       ->required()
       ->type_name("ADDRESS");
-  verb->add_option("--to", wanted->to, "Recipients")->required()->type_name("ADDRESS");
+  verb->add_option("--to", wanted->to, "Recipient (repeatable)")
+      ->required()
+      ->allow_extra_args(false)
+      ->type_name("ADDRESS");
   verb->add_option("file", wanted->file, "The message; standard input without it")
       ->type_name("FILE");
-  verb->footer("Example: mansio send --from me@example.org --to you@example.com -- message.eml");
+  verb->footer("Example: mansio send --from me@example.org --to you@example.com message.eml");
   verb->callback([&options, &action, wanted] {
     action = [&options, wanted] {
       try {

@@ -169,11 +169,12 @@ Section limits() {
       .add("message", &Limits::message,
            "The largest message; announced by SIZE, over it a client gets 552.")
       .size()
-      .at_least(64 << 10);
+      .at_least(1 << 10);
   options
       .add("recipients", &Limits::recipients,
-           "Recipients of one transaction; over it each gets 452 and the client sends again.")
-      .at_least(100);
+           "Recipients of one transaction; over it each gets 452 and the client sends again. "
+           "Servers should take at least 100 (RFC 5321 §4.5.3.1.8).")
+      .at_least(1);
   options.add("line", &Limits::line, "The longest line of message data, without CR LF.")
       .between(78, 1 << 20);
   options
@@ -187,7 +188,7 @@ Section limits() {
       .size()
       .at_least(1 << 10);
   options.add("header_lines", &Limits::header_lines, "The most lines of a header section.")
-      .at_least(10);
+      .at_least(1);
   options
       .add("messages_per_connection", &Limits::messages_per_connection,
            "Messages of one incoming connection; after them it is closed with 421.")
@@ -211,23 +212,23 @@ Section limits() {
           "errors.")
       .at_least(1);
   options.add("idle", &Limits::idle, "How long a session may wait before its next command.")
-      .at_least(1);
+      .at_least(0.001);
   options
       .add("idle_under_stress", &Limits::idle_under_stress,
            "The same while at least 80 % of `connections` are in use.")
-      .at_least(1);
+      .at_least(0.001);
   options
       .add("command", &Limits::command,
            "How long one command line may take from its first octet to its last.")
-      .at_least(1);
+      .at_least(0.001);
   options
       .add("message_time", &Limits::message_time,
            "How long the data of one message may take in all.")
-      .at_least(1);
+      .at_least(0.001);
   options.add("data_rate", &Limits::data_rate,
               "Octets a second that message data must come at, over any minute; 0: no limit.");
   options.add("tls_handshake", &Limits::tls_handshake, "How long a TLS handshake may take.")
-      .at_least(1);
+      .at_least(0.001);
   options
       .add("memory", &Limits::memory,
            "Message content held in memory by sessions and queue; above it content stays on disk "
@@ -238,7 +239,7 @@ Section limits() {
       .add("content_in_memory", &Limits::content_in_memory,
            "Larger content goes to the spool while it comes in.")
       .size()
-      .at_least(4 << 10);
+      .at_least(1 << 10);
   return {.name = "limits",
           .sentence = "What a client may use of this server; every listener has them.",
           .options = options.take(),
@@ -321,9 +322,9 @@ Section route() {
 
 Section retry() {
   Options<Retry> options;
-  options.add("min", &Retry::min, "Delay before the second try of a recipient.").at_least(1);
+  options.add("min", &Retry::min, "Delay before the second try of a recipient.").at_least(0.001);
   options.add("factor", &Retry::factor, "What the delay grows by from try to try.").between(1, 100);
-  options.add("max", &Retry::max, "The longest delay between tries.").at_least(1);
+  options.add("max", &Retry::max, "The longest delay between tries.").at_least(0.001);
   options
       .add("jitter", &Retry::jitter,
            "Share of the delay, up or down, that is drawn at random, so that tries spread.")
@@ -332,7 +333,7 @@ Section retry() {
       .add(
           "lifetime", &Retry::lifetime,
           "How long after acceptance a recipient is tried; then it expires and the sender is told.")
-      .at_least(1);
+      .at_least(0.001);
   options.add("tries_max", &Retry::tries_max,
               "Tries of a recipient after which it fails with the last reply; 0: no limit.");
   options
@@ -340,7 +341,7 @@ Section retry() {
           "intervals", &Retry::intervals,
           "The delays one by one, instead of `min`, `factor` and `max`; the last repeats until the "
           "lifetime is over.")
-      .at_least(1)
+      .at_least(0.001)
       .shown_as("[\"15m\", \"1h\", \"4h\"]");
   options
       .add("in_doubt", &Retry::in_doubt,
@@ -360,7 +361,7 @@ Section notify() {
   options
       .add("lifetime", &Notify::lifetime,
            "How long a failure notice itself is tried before it is dropped.")
-      .at_least(1);
+      .at_least(0.001);
   options
       .add("return", &Notify::return_content,
            "What of the message goes back with a notice, where the sender did not say (RET).")
@@ -380,7 +381,7 @@ Section notify() {
 Section timeouts() {
   Options<Timeouts> options;
   const auto wait = [&options](const char* key, Duration Timeouts::*member, const char* sentence) {
-    options.add(key, member, sentence).at_least(1);
+    options.add(key, member, sentence).at_least(0.001);
   };
   wait("connect", &Timeouts::connect, "To make a connection to one address.");
   wait("greeting", &Timeouts::greeting, "For the greeting of the server.");

@@ -93,7 +93,7 @@ const Section* find_section(std::string_view name) {
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {
   const std::string wanted = to_lower(word);
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+  std::size_t best_distance = word.size() <= 3 ? 2 : std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const std::string& candidate : known) {
     const std::size_t distance = edit_distance(wanted, candidate);
     if (distance < best_distance && distance < candidate.size()) {

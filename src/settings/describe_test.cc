@@ -66,7 +66,7 @@ TEST(Describe, TellsTypeRangeAndDefault) {
   const std::string text = describe(*find_described("limits.message"));
   EXPECT_THAT(text, HasSubstr("limits.message\n"));
   EXPECT_THAT(text, HasSubstr("size"));
-  EXPECT_THAT(text, HasSubstr("at least 64KiB"));
+  EXPECT_THAT(text, HasSubstr("at least 1KiB"));
   EXPECT_THAT(text, HasSubstr("\"50MiB\""));
   EXPECT_THAT(describe(*find_described("route.port")), HasSubstr("1 to 65535"));
   EXPECT_THAT(describe(*find_described("server.hostname")), HasSubstr("required"));
