@@ -168,6 +168,8 @@ void check_route(Settings& settings, Route& route, const std::string& folder,
                        quote_toml(route.channel)));
     return;
   }
+  // The queue holds mail itself, by this name.
+  if (type == "hold") route.channel = type;
   check_next_hops(route, type, report);
   if (route.tls_verify && route.tls != "required") {
     report(route_key(route, "tls_verify"),

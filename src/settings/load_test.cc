@@ -119,6 +119,13 @@ TEST(Load, EachValueOfADestinationComesFromTheMostSpecificTableThatHasIt) {
   EXPECT_EQ(other.recipients_per_transaction, 100u);
 }
 
+TEST(Load, AChannelOfTypeHoldIsTheQueuesOwn) {
+  const Settings settings =
+      parsed(std::string(least) +
+             "[route.\"a.b\"]\nchannel = \"later\"\n[channel.later]\ntype = \"hold\"\n");
+  EXPECT_EQ(route_for(settings, "a.b")->channel, "hold");
+}
+
 // --- what is refused ------------------------------------------------------------------------
 
 struct Bad {
