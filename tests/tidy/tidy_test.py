@@ -54,26 +54,33 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
+def plainly_test(path):
+    return path.stem.endswith("_test") or path.is_relative_to(SRC / "testing")
+
+
 @functools.cache
-def includers():
-    """Header, as it is named in an #include, to the files of src/ and apps/ that include it."""
-    found = {}
+def test_headers():
+    """Headers of src/ that tests include and production code does not reach."""
+    included = {}
     for path in sources("src", "apps"):
-        for match in re.finditer(r'#include "([^"]+)"', path.read_text()):
-            found.setdefault(match[1], []).append(path)
-    return found
+        names = re.findall(r'#include "([^"]+)"', path.read_text())
+        included[path] = {SRC / name for name in names if (SRC / name).exists()}
+
+    def reached(start):
+        seen = set(start)
+        while start:
+            start = set().union(*(included.get(path, set()) for path in start)) - seen
+            seen |= start
+        return seen
+
+    production = {path for path in included if path.suffix == ".cc" and not plainly_test(path)}
+    tests = {path for path in included if plainly_test(path)}
+    return reached(tests) - reached(production)
 
 
-@functools.cache
 def is_test(path):
     """Tests, the fakes, and what only these include."""
-    if path.stem.endswith("_test") or path.is_relative_to(SRC / "testing"):
-        return True
-    if not path.is_relative_to(SRC):
-        return False
-    header = path.relative_to(SRC).with_suffix(".h")
-    users = [user for user in includers().get(str(header), []) if user.stem != path.stem]
-    return bool(users) and all(is_test(user) for user in users)
+    return plainly_test(path) or path in test_headers()
 
 
 def without_comments(text):
