@@ -89,6 +89,4 @@ bool valid_network(std::string_view text) {
          parse_ip(std::string_view(canonical).substr(0, canonical.find('/')));
 }
 
-std::string suggested_network(std::string_view text) { return canonical_network(text); }
-
 }  // namespace mansio::settings

@@ -23,7 +23,5 @@ std::string next_hop_text(const Endpoint& hop);
 
 /// An IP address, or a CIDR block whose bits after the prefix are zero.
 bool valid_network(std::string_view text);
-/// The block that the author of an invalid one most likely meant; empty: none.
-std::string suggested_network(std::string_view text);
 
 }  // namespace mansio::settings
