@@ -231,7 +231,7 @@ Task<void> SmtpEdge::accept_at(std::shared_ptr<Door> door) {
     if (door->closed) break;
     if (!accepted) {
       log::warning("accept_failed")
-          .field("address", door->configured.to_string())
+          .field("listener", door->configured.to_string())
           .field("error", accepted.error().message());
       co_await sleep_for(ports_.clock, accept_pause);
       continue;

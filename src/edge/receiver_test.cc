@@ -1,0 +1,211 @@
+#include "edge/receiver.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/checksum.h"
+#include "edge/fake_admission.h"
+#include "testing/run.h"
+
+namespace mansio::edge {
+namespace {
+
+class ReceiverTest : public ::testing::Test {
+ protected:
+  void make() {
+    Envelope envelope;
+    envelope.origin.protocol = options_.lmtp ? "LMTP" : "ESMTP";
+    envelope.origin.client_name = "client.example";
+    envelope.origin.client_address = "192.0.2.1";
+    for (std::size_t i = 0; i < recipients_; ++i) {
+      Recipient recipient;
+      recipient.address = {"r" + std::to_string(i), "y.example"};
+      envelope.recipients.push_back(recipient);
+    }
+    options_.hostname = "mx.example";
+    receiver_ =
+        std::make_unique<Receiver>(admission_, statistics_, clock_, options_, std::move(envelope));
+  }
+
+  std::optional<Reply> write(std::string_view octets) {
+    auto writing = receiver_->write(octets);
+    return fake::run(context_, clock_, std::move(writing));
+  }
+
+  smtp::ContentVerdict finish() {
+    auto finishing = receiver_->finish();
+    auto verdict = fake::run(context_, clock_, std::move(finishing));
+    receiver_.reset();
+    return verdict;
+  }
+
+  std::string first_reply(const smtp::ContentVerdict& verdict) {
+    if (std::holds_alternative<smtp::NoReply>(verdict)) return "none";
+    return std::get<std::vector<Reply>>(verdict).at(0).to_string();
+  }
+
+  fake::VirtualClock clock_;
+  boost::asio::io_context context_;
+  test::FakeAdmission admission_;
+  EdgeStatistics statistics_;
+  ReceiverOptions options_;
+  std::size_t recipients_ = 1;
+  std::unique_ptr<Receiver> receiver_;
+};
+
+TEST_F(ReceiverTest, PutsTheReceivedLineOnTopAndAdmits) {
+  make();
+  EXPECT_FALSE(write("Subject: x\r\n\r\nbo"));
+  EXPECT_FALSE(write("dy\r\n"));
+  const auto verdict = finish();
+  ASSERT_EQ(admission_.submissions.size(), 1u);
+  const Submission& submission = admission_.submissions[0];
+  EXPECT_EQ(first_reply(verdict), "250 2.0.0 Ok: queued as " + submission.id.to_string());
+  EXPECT_EQ(submission.content.id, submission.id);
+  ASSERT_TRUE(submission.content.octets);
+  const std::string& octets = *submission.content.octets;
+  EXPECT_TRUE(octets.starts_with("Received: from client.example ([192.0.2.1])\r\n"));
+  EXPECT_NE(octets.find("id " + submission.id.to_string()), std::string::npos);
+  EXPECT_TRUE(octets.ends_with("+0000\r\nSubject: x\r\n\r\nbody\r\n"));
+  EXPECT_EQ(submission.content.facts.size, octets.size());
+  EXPECT_EQ(submission.content.facts.checksum, crc32c(octets));
+  EXPECT_EQ(statistics_.messages_accepted, 1u);
+  EXPECT_EQ(statistics_.octets_accepted, octets.size());
+  EXPECT_EQ(admission_.reserved, 0u);
+}
+
+TEST_F(ReceiverTest, MapsWhatTheQueueSaysToReplies) {
+  const std::vector<std::pair<spool::Status, std::string>> expected = {
+      {spool::Status::full, "452 4.3.1"},
+      {spool::Status::refused, "451 4.3.0"},
+      {spool::Status::corrupt, "451 4.3.0"},
+      {spool::Status::unknown, "none"}};
+  for (const auto& [status, reply] : expected) {
+    admission_.status = status;
+    make();
+    write("x\r\n");
+    EXPECT_TRUE(first_reply(finish()).starts_with(reply)) << spool::to_text(status);
+  }
+  EXPECT_EQ(statistics_.outcomes_unknown, 1u);
+  EXPECT_EQ(admission_.reserved, 0u);
+}
+
+TEST_F(ReceiverTest, RepeatsTheReplyForEachRecipientOfLmtp) {
+  options_.lmtp = true;
+  recipients_ = 3;
+  make();
+  write("x\r\n");
+  EXPECT_EQ(std::get<std::vector<Reply>>(finish()).size(), 3u);
+  EXPECT_EQ(statistics_.recipients_accepted, 3u);
+}
+
+TEST_F(ReceiverTest, StreamsWhatIsTooBigForMemory) {
+  options_.content_in_memory = 100000;
+  make();
+  std::string content = "Subject: big\r\n\r\n";
+  EXPECT_FALSE(write(content));
+  const std::string line = std::string(76, 'x') + "\r\n";
+  for (int i = 0; i < 100; ++i) {
+    std::string piece;
+    for (int j = 0; j < 100; ++j) piece += line;
+    ASSERT_FALSE(write(piece));
+    content += piece;
+  }
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "250 2.0.0");
+  const Submission& submission = admission_.submissions.at(0);
+  EXPECT_FALSE(submission.content.octets);
+  std::string streamed;
+  for (const auto& piece : admission_.streamed.at(submission.content.id)) streamed += piece;
+  EXPECT_TRUE(streamed.ends_with("+0000\r\n" + content));
+  EXPECT_EQ(submission.content.facts.size, streamed.size());
+  EXPECT_EQ(submission.content.facts.checksum, crc32c(streamed));
+  EXPECT_TRUE(admission_.sealed.at(submission.content.id));
+  EXPECT_EQ(statistics_.content_streamed, 1u);
+  EXPECT_EQ(admission_.reserved, 0u);
+}
+
+TEST_F(ReceiverTest, StreamsWhenTheMemoryBudgetIsUsedUp) {
+  admission_.memory = 0;
+  make();
+  EXPECT_FALSE(write("x\r\n"));
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "250 2.0.0");
+  EXPECT_FALSE(admission_.submissions.at(0).content.octets);
+}
+
+TEST_F(ReceiverTest, CountsMemoryUntilAdmitHasCompleted) {
+  make();
+  write(std::string(50000, 'x'));
+  EXPECT_GE(admission_.reserved, 50000u);
+  finish();
+  EXPECT_GE(admission_.reserved_at_admit, 50000u);
+  EXPECT_EQ(admission_.reserved, 0u);
+  make();
+  write(std::string(50000, 'x'));
+  receiver_.reset();  // the connection was lost
+  EXPECT_EQ(admission_.reserved, 0u);
+}
+
+TEST_F(ReceiverTest, HoldsTheClientBackWhileAPieceIsBeingWritten) {
+  options_.content_in_memory = 0;
+  admission_.hold_writes = true;
+  make();
+  EXPECT_FALSE(write("one\r\n"));  // goes on while the first piece is under way
+  std::optional<std::optional<Reply>> second;
+  auto writing = [&]() -> Task<void> {
+    auto result = co_await receiver_->write("two\r\n");
+    second.emplace(std::move(result));
+  };
+  boost::asio::co_spawn(context_, writing(), boost::asio::detached);
+  fake::run_until_idle(context_);
+  EXPECT_FALSE(second);
+  EXPECT_EQ(admission_.streamed.begin()->second.size(), 1u);
+  admission_.answer_write();
+  fake::run_until_idle(context_);
+  EXPECT_TRUE(second);
+  EXPECT_EQ(admission_.streamed.begin()->second.size(), 2u);
+  receiver_.reset();  // lost while the second piece is under way
+  admission_.answer_write();
+  fake::run_until_idle(context_);
+}
+
+TEST_F(ReceiverTest, RefusesTemporarilyWhenAPieceCannotBeWritten) {
+  options_.content_in_memory = 0;
+  admission_.write_result = spool::make_error_code(spool::Errc::io);
+  make();
+  EXPECT_FALSE(write("one\r\n"));
+  const auto refusal = write("two\r\n");
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->to_string().substr(0, 9), "451 4.3.0");
+  make();
+  EXPECT_FALSE(write("one\r\n"));
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "451 4.3.0");
+  EXPECT_TRUE(admission_.submissions.empty());
+}
+
+TEST_F(ReceiverTest, RefusesTooManyHops) {
+  options_.hops = 3;
+  make();
+  EXPECT_FALSE(write("Received: a\r\nReceived: b\r\nReceived: c\r\n"));
+  const auto refusal = write("received: d\r\n");
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->to_string().substr(0, 9), "554 5.4.6");
+}
+
+TEST_F(ReceiverTest, RefusesBigHeaders) {
+  options_.header = 5000;
+  make();
+  EXPECT_FALSE(write("X: " + std::string(4000, 'x') + "\r\n"));
+  EXPECT_EQ(write("X: " + std::string(4000, 'x') + "\r\n")->to_string().substr(0, 9), "552 5.3.4");
+  make();
+  EXPECT_FALSE(write("X: y\r\n\r\n" + std::string(100000, 'x') + "\r\n"));
+  options_.header_lines = 50;
+  make();
+  std::string many;
+  for (int i = 0; i < 60; ++i) many += "X: y\r\n";
+  EXPECT_EQ(write(many)->to_string().substr(0, 9), "554 5.6.0");
+}
+
+}  // namespace
+}  // namespace mansio::edge
