@@ -58,6 +58,51 @@ TEST(Delivery, maddy_32_an_error_at_rcpt_leaves_the_others) {
   }
 }
 
+/// Two destinations with a server each: a message's recipients are split over lanes by the queue,
+/// and each lane's session knows only its own.
+struct TwoDestinations {
+  std::vector<Disposition> deliver(const std::string& destination,
+                                   const std::vector<std::string>& recipients) {
+    auto settings = std::make_shared<settings::Settings>();
+    for (const auto& [pattern, address] :
+         {std::pair("b.example", "192.0.2.2"), std::pair("c.example", "192.0.2.3")}) {
+      settings::Route route;
+      route.pattern = pattern;
+      route.tls = "none";
+      route.next_hop.push_back(Endpoint{address, 0});
+      settings->routes.push_back(route);
+    }
+    SmtpChannel channel({}, std::make_shared<SettingsRoutes>(settings), kit.network, kit.clock,
+                        nullptr, nullptr);
+    SessionRequest request;
+    request.lane.destination = destination;
+    kit.add({.recipients = recipients});
+    fake::run(kit.context, kit.clock, channel.run(std::move(request), kit.lane));
+    return kit.lane.done.back().dispositions;
+  }
+
+  ChannelKit kit;
+  std::unique_ptr<fake::ScriptedServer> other = kit.add_server({"192.0.2.3", 25});
+};
+
+TEST(Delivery, maddy_33_two_domains_go_to_two_hosts) {
+  TwoDestinations two;
+  EXPECT_EQ(two.deliver("b.example", {"x@b.example"})[0].outcome, Outcome::delivered);
+  EXPECT_EQ(two.deliver("c.example", {"y@c.example"})[0].outcome, Outcome::delivered);
+  EXPECT_EQ(two.kit.primary->count("RCPT TO:<x@b.example>"), 1u);
+  EXPECT_EQ(two.other->count("RCPT TO:<y@c.example>"), 1u);
+  EXPECT_EQ(two.other->count("RCPT"), 1u);
+}
+
+TEST(Delivery, maddy_34_a_refused_recipient_of_one_domain_leaves_the_other_domain) {
+  TwoDestinations two;
+  two.other->on("RCPT TO:<y@", "550 5.1.1 no such user\r\n");
+  EXPECT_EQ(two.deliver("b.example", {"x@b.example"})[0].outcome, Outcome::delivered);
+  const auto dispositions = two.deliver("c.example", {"y@c.example", "z@c.example"});
+  EXPECT_EQ(dispositions[0].outcome, Outcome::failed);
+  EXPECT_EQ(dispositions[1].outcome, Outcome::delivered);
+}
+
 TEST(Delivery, maddy_35_an_error_at_data_is_that_of_the_accepted) {
   for (const bool pipelining : {true, false}) {
     ChannelKit kit;
@@ -143,6 +188,20 @@ TEST(Delivery, maddy_41_two_messages_go_over_one_session) {
   kit.run();
   EXPECT_EQ(kit.primary->connections().size(), 1u);
   EXPECT_EQ(kit.primary->deliveries().size(), 2u);
+}
+
+TEST(Delivery, slimta_42_a_session_ends_and_work_that_waits_gets_another) {
+  ChannelKit kit;
+  kit.request.messages_max = 1;
+  kit.add({});
+  kit.add({.sender = "second@a.example"});
+  kit.run();
+  EXPECT_EQ(kit.lane.done.size(), 1u);
+  EXPECT_EQ(kit.primary->open(), 0u);
+  kit.run();
+  ASSERT_EQ(kit.lane.done.size(), 2u);
+  EXPECT_EQ(kit.lane.done[1].sender, "second@a.example");
+  EXPECT_EQ(kit.primary->connections().size(), 2u);
 }
 
 TEST(Delivery, slimta_44_errors_at_banner_ehlo_starttls_and_auth_are_deferrals) {
@@ -331,6 +390,16 @@ TEST(Delivery, slimta_68_mandatory_tls_that_fails_sends_no_octet_of_the_envelope
       EXPECT_TRUE(line.starts_with("EHLO") || line == "STARTTLS" || line == "QUIT") << line;
     }
   }
+}
+
+TEST(Delivery, slimta_69_a_dead_first_host_costs_no_attempt) {
+  ChannelKit kit;
+  kit.network.refuse({"192.0.2.2", 25});
+  const auto second = kit.add_server({"192.0.2.3", 25});
+  const Disposition disposition = kit.deliver_one();
+  EXPECT_EQ(disposition.outcome, Outcome::delivered);
+  EXPECT_EQ(disposition.host, "192.0.2.3");
+  EXPECT_FALSE(kit.report.trouble.has_value());
 }
 
 }  // namespace

@@ -8,9 +8,9 @@ namespace mansio::delivery {
 
 void log_attempt(const Message& message, std::uint32_t recipient, std::uint32_t attempt,
                  const Disposition& disposition) {
-  if (!log::enabled(log::Level::info)) return;
+  if (!log::enabled(log::Level::debug)) return;
   const Recipient& who = message.envelope.recipients.at(recipient);
-  log::info("attempt")
+  log::debug("attempt")
       .field("id", message.id.to_string())
       .field("recipient", who.address.to_string())
       .field("outcome", to_text(disposition.outcome))

@@ -1,4 +1,5 @@
-// The log line of an attempt's outcome for one recipient. The fields are in docs/LOGGING.md.
+// The log line of an attempt for one recipient, at level debug: the queue logs the outcome itself.
+// The fields are in docs/LOGGING.md.
 #pragma once
 
 #include "message/message.h"
