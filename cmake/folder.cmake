@@ -46,6 +46,12 @@ function(mansio_use_pch TARGET)
       <mutex> <optional> <span> <string> <string_view> <thread> <unordered_map> <utility> <variant>
       <vector> <boost/asio.hpp> <boost/system/result.hpp> <fmt/format.h>)
   endif()
+  get_target_property(type ${TARGET} TYPE)
+  if(type STREQUAL EXECUTABLE)
+    # A precompiled header serves only sources with the same flags: -fPIC here as in the libraries.
+    set_target_properties(${TARGET} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${TARGET} PRIVATE -fPIC)
+  endif()
   target_link_libraries(${TARGET} PRIVATE Boost::system OpenSSL::SSL fmt::fmt)
   target_precompile_headers(${TARGET} REUSE_FROM mansio_pch)
 endfunction()

@@ -1,0 +1,150 @@
+#include "mansiod/daemon.h"
+
+#include <boost/asio/post.hpp>
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "delivery/discard_channel.h"
+#include "delivery/smtp_channel.h"
+#include "mansiod/spool_of.h"
+#include "settings/load.h"
+
+namespace mansio::daemon {
+namespace {
+
+/// What a reload cannot change, because mail or sockets hang on it.
+std::string needs_restart(const settings::Settings& old, const settings::Settings& fresh) {
+  if (old.spool.url != fresh.spool.url) return "spool.url";
+  if (old.server.loops != fresh.server.loops) return "server.loops";
+  if (old.admin.listen != fresh.admin.listen) return "admin.listen";
+  if (old.admin.socket != fresh.admin.socket) return "admin.socket";
+  return {};
+}
+
+}  // namespace
+
+Daemon::Daemon(boost::asio::io_context& control, std::string config_path, settings::Settings settings)
+    : control_(control),
+      config_path_(std::move(config_path)),
+      settings_(std::make_shared<const settings::Settings>(std::move(settings))),
+      clock_(make_system_clock()) {}
+
+Daemon::~Daemon() = default;
+
+void Daemon::on_spool_failure(std::function<void(std::string)> notify) {
+  spool_failure_ = std::move(notify);
+}
+
+Daemon::Channels Daemon::make_channels(const std::shared_ptr<const settings::Settings>& settings) {
+  const auto routes = std::make_shared<delivery::SettingsRoutes>(settings);
+  const auto smtp = [&](bool lmtp) {
+    delivery::SmtpChannelOptions options;
+    options.lmtp = lmtp;
+    options.timeouts = settings->timeouts;
+    return std::make_shared<delivery::SmtpChannel>(options, routes, *connector_, *clock_, client_tls_,
+                                                   client_tls_verifying_);
+  };
+  Channels channels{{"smtp", smtp(false)},
+                    {"lmtp", smtp(true)},
+                    {"discard", std::make_shared<delivery::DiscardChannel>()}};
+  for (const settings::Channel& channel : settings->channels) {
+    // `hold` is done by the queue itself and needs no channel object.
+    if (const auto known = channels.find(channel.type); known != channels.end()) {
+      channels.emplace(channel.name, known->second);
+    }
+  }
+  return channels;
+}
+
+admin::ApiOptions Daemon::api_options() {
+  admin::ApiOptions options;
+  options.version = MANSIO_VERSION;
+  options.listeners = [this] {
+    std::vector<admin::ListenerStatistics> all;
+    const edge::EdgeStatistics& seen = edge_->statistics();
+    admin::ListenerStatistics one;
+    one.protocol = "smtp";
+    for (const Endpoint& endpoint : edge_->endpoints()) {
+      one.address += (one.address.empty() ? "" : " ") + endpoint.to_string();
+    }
+    one.connections = seen.connections_open;
+    one.connections_total = seen.connections;
+    one.connections_refused = seen.connections_refused;
+    one.messages_total = seen.messages_accepted;
+    all.push_back(std::move(one));
+    return all;
+  };
+  return options;
+}
+
+void Daemon::start() {
+  descriptors_ = net::raise_descriptor_limit();
+  spool_ = open_spool(*settings_, *clock_);
+  spool_->on_latched([this](std::string why) {
+    boost::asio::post(control_, [this, why = std::move(why)]() mutable {
+      if (spool_failure_) spool_failure_(std::move(why));
+    });
+  });
+
+  const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  loops_ = std::make_unique<Loops>(settings_->server.loops == 0 ? cores : settings_->server.loops);
+  loops_->start();
+  connector_ = net::make_connector(*clock_);
+  client_tls_ = net::make_tls_context({});
+  net::TlsOptions verifying;
+  verifying.verify = true;
+  client_tls_verifying_ = net::make_tls_context(verifying);
+
+  Queue::Ports ports{*spool_, *clock_, loops_->all(), [] { return make_system_random(); },
+                     make_channels(settings_)};
+  queue_ = std::make_unique<Queue>(std::move(ports), settings_);
+  admission_ = std::make_unique<edge::QueueAdmission>(*queue_);
+  edge_ = std::make_unique<edge::SmtpEdge>(
+      edge::SmtpEdge::ports(*admission_, *clock_, loops_->all(), descriptors_), settings_);
+  admin_ = std::make_unique<admin::AdminServer>(control_.get_executor(), *queue_, *clock_, api_options());
+  admin_->start(*settings_);
+  queue_->start();
+  edge_->start();
+  for (const Endpoint& endpoint : edge_->endpoints()) {
+    log::info("listening").field("address", endpoint.to_string());
+  }
+}
+
+void Daemon::reload() {
+  net::notify_service_manager("RELOADING=1");
+  try {
+    auto fresh = std::make_shared<const settings::Settings>(settings::load(config_path_));
+    const std::string fixed = needs_restart(*settings_, *fresh);
+    if (!fixed.empty()) throw std::runtime_error(fixed + " cannot change without a restart");
+    edge_->reload(fresh);
+    queue_->reload(fresh, make_channels(fresh));
+    settings_ = std::move(fresh);
+    log::info("reloaded").field("file", config_path_);
+  } catch (const std::exception& error) {
+    log::error("reload_refused").field("file", config_path_).field("error", error.what());
+  }
+  net::notify_service_manager("READY=1");
+}
+
+Task<void> Daemon::stop() {
+  const SteadyTime deadline = clock_->steady_now() + settings_->server.drain;
+  if (edge_) {
+    auto stopping = edge_->stop(deadline);
+    co_await std::move(stopping);
+  }
+  if (queue_) {
+    auto stopping = queue_->stop(deadline);
+    co_await std::move(stopping);
+  }
+  if (admin_) {
+    auto stopping = admin_->stop(clock_->steady_now() + std::chrono::seconds(1));
+    co_await std::move(stopping);
+  }
+  if (spool_) spool_->stop();
+  // Nothing runs on the loops any more; what they hold goes before the spool does.
+  if (loops_) loops_->stop();
+}
+
+}  // namespace mansio::daemon

@@ -1,0 +1,58 @@
+// The daemon: builds the objects from the settings, connects them, and ends them in order.
+// Start: spool, loops, channels, queue, admin, listeners. Stop: the other way round.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "admin/server.h"
+#include "base/clock.h"
+#include "base/loops.h"
+#include "edge/smtp_edge.h"
+#include "net/net.h"
+#include "queue/queue.h"
+#include "settings/settings.h"
+
+namespace mansio::daemon {
+
+/// Runs on: the thread of `control`, which also serves the admin API.
+class Daemon {
+ public:
+  /// `config_path` is read again at a reload.
+  Daemon(boost::asio::io_context& control, std::string config_path, settings::Settings settings);
+  ~Daemon();
+
+  /// Throws spool::OpenError, std::system_error (addresses), std::runtime_error (certificates).
+  void start();
+  /// Reads the file again. What is wrong with it is logged, and the old settings stay as they are.
+  void reload();
+  /// Ends in order: no new mail, no new attempts, running ones until the drain deadline, then the
+  /// spool. `done` runs on the control thread.
+  Task<void> stop();
+  /// Called once when the spool failed: the daemon is to end with exit_spool_io.
+  void on_spool_failure(std::function<void(std::string)> notify);
+
+ private:
+  using Channels = std::map<std::string, std::shared_ptr<delivery::Channel>>;
+
+  Channels make_channels(const std::shared_ptr<const settings::Settings>& settings);
+  admin::ApiOptions api_options();
+
+  boost::asio::io_context& control_;
+  std::string config_path_;
+  std::shared_ptr<const settings::Settings> settings_;
+  std::size_t descriptors_ = 0;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<spool::Spool> spool_;
+  std::unique_ptr<Loops> loops_;
+  std::unique_ptr<Connector> connector_;
+  std::shared_ptr<TlsContext> client_tls_, client_tls_verifying_;
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<edge::QueueAdmission> admission_;
+  std::unique_ptr<edge::SmtpEdge> edge_;
+  std::unique_ptr<admin::AdminServer> admin_;
+  std::function<void(std::string)> spool_failure_;
+};
+
+}  // namespace mansio::daemon
