@@ -67,12 +67,15 @@ std::optional<FoundMark> decode_slot(std::string_view slot) {
 
 class AttemptMarks::Mark final : public AttemptMark {
  public:
-  Mark(AttemptMarks& owner, std::size_t index) : owner_(owner), index_(index) {}
+  Mark(std::weak_ptr<AttemptMarks> owner, std::size_t index)
+      : owner_(std::move(owner)), index_(index) {}
 
-  ~Mark() override { owner_.clear(index_); }
+  ~Mark() override {
+    if (const auto owner = owner_.lock()) owner->clear(index_);
+  }
 
  private:
-  AttemptMarks& owner_;
+  const std::weak_ptr<AttemptMarks> owner_;
   const std::size_t index_;
 };
 
@@ -183,7 +186,7 @@ std::unique_ptr<AttemptMark> AttemptMarks::mark(const QueueId& id,
     const auto page = reinterpret_cast<std::uintptr_t>(octets) & ~std::uintptr_t{4095};
     ::msync(reinterpret_cast<void*>(page), 4096, MS_SYNC);
   }
-  return std::make_unique<Mark>(*this, index);
+  return std::make_unique<Mark>(weak_from_this(), index);
 }
 
 void AttemptMarks::clear(std::size_t index) {

@@ -21,7 +21,7 @@ struct FoundMark {
   std::size_t slot = 0;
 };
 
-class AttemptMarks {
+class AttemptMarks : public std::enable_shared_from_this<AttemptMarks> {
  public:
   /// Maps the file, made if absent; keeps what it finds and clears nothing.
   /// Throws OpenError 74, or 76 if it is not such a file. `sync` as in FileSpoolOptions.
@@ -34,7 +34,8 @@ class AttemptMarks {
   /// again, until release() says that they have no more to tell.
   std::vector<FoundMark> found();
   void release(std::span<const FoundMark> marks);
-  /// Never fails: without room for a slot the mark is empty, which a crash turns into a repeat.
+  /// Never fails: without room for a slot the mark is empty, which a crash turns into a repeat. A
+  /// mark that outlives this object clears nothing.
   std::unique_ptr<AttemptMark> mark(const QueueId& id, std::span<const std::uint32_t> recipients,
                                     std::uint32_t attempt, std::uint64_t sequence, bool durable);
   std::size_t in_use() const;

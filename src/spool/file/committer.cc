@@ -406,7 +406,12 @@ void Committer::deliver(Answers answers, bool known) {
         answer.tag = tag;
       }
     }
-    sink->completed(std::move(list));
+    try {
+      sink->completed(std::move(list));
+    } catch (const std::exception& error) {
+      // What was committed stays so, whoever fails to hear of it.
+      log::error("completion_sink_failed").field("error", error.what());
+    }
   }
 }
 

@@ -17,7 +17,7 @@ class ContentFileWriter final : public ContentWriter {
   ContentFileWriter(ContentFiles& owner, QueueId content)
       : owner_(owner), state_(std::make_shared<State>()) {
     state_->content = content;
-    state_->path = owner.path_of(content);
+    state_->path = owner.path_of(content).string() + ".part";
   }
 
   ~ContentFileWriter() override {
@@ -77,7 +77,9 @@ class ContentFileWriter final : public ContentWriter {
       if (auto done = append_now(owner, state, ""); !done) return done;
     }
     if (state.failed || state.sealed) return make_error_code(Errc::io);
+    // Content first, then its name, then the folder: a file without ".part" is always whole.
     auto done = state.file->sync();
+    if (done) done = owner.files_.rename(state.path, owner.path_of(state.content));
     if (done) done = owner.files_.sync_directory(owner.folder_);
     if (!done) return fail(state, done.error());
     state.sealed = true;
@@ -155,8 +157,9 @@ Result<std::size_t> ContentFiles::sweep(const std::function<bool(const QueueId&)
   if (!names) return names.error();
   std::size_t swept = 0;
   for (const std::string& name : *names) {
-    const auto content = QueueId::parse(name);
-    if (!content || referenced(*content)) continue;
+    const bool unsealed = name.ends_with(".part");
+    const auto content = QueueId::parse(unsealed ? name.substr(0, name.size() - 5) : name);
+    if (!content || (!unsealed && referenced(*content))) continue;
     if (auto done = files_.unlink(folder_ / name); !done) return done.error();
     ++swept;
   }

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "spool/contract_backends.h"
+// Included by spool/contract_backends.h, behind the types it needs: include that one.
 
 namespace mansio::spool {
 

@@ -1,4 +1,4 @@
-#include "spool/file/contract_backend.h"
+#include "spool/contract_backends.h"
 
 #include <rocksdb/db.h>
 #include <unistd.h>

@@ -295,6 +295,10 @@ Result<std::vector<HistoryEntry>> Readers::history_now(const QueueId& id) {
                             });
   if (!done) return done.error();
   if (!readable) return make_error_code(Errc::corrupt);
+  if (!entries.empty()) return entries;
+  auto there = (*view)->get(Family::messages, prefix);
+  if (!there) return there.error();
+  if (!*there) return make_error_code(Errc::missing);
   return entries;
 }
 

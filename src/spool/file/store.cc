@@ -150,7 +150,7 @@ void Store::open_parts(bool rebuild) {
   require(set->load(), path_of("index"));
   events = std::make_unique<EventLog>(*files, path_of("events"), options.events_keep);
   require(events->load(), path_of("events"));
-  marks = std::make_unique<AttemptMarks>(path_of("marks"), options.sync);
+  marks = std::make_shared<AttemptMarks>(path_of("marks"), options.sync);
   content_work = std::make_unique<WorkQueue>(2);
   contents = std::make_unique<ContentFiles>(*files, path_of("content"), *content_work);
 }

@@ -36,7 +36,7 @@ class Store {
   std::unique_ptr<WorkingSet> set;
   std::unique_ptr<HighWaterFile> high_water;
   std::unique_ptr<EventLog> events;
-  std::unique_ptr<AttemptMarks> marks;
+  std::shared_ptr<AttemptMarks> marks;
   std::unique_ptr<WorkQueue> content_work;
   std::unique_ptr<ContentFiles> contents;
   std::vector<FoundMark> found_marks;    ///< for recipients that had no outcome
