@@ -57,6 +57,11 @@ std::string reply_of(const Json& object, const char* name) {
   return where.empty() ? text : text + (text.empty() ? "(" : " (") + where + ")";
 }
 
+std::string tries_of(const Json& recipient) {
+  const std::uint64_t tries = number_of(recipient, "tries");
+  return fmt::format("{} {}", tries, tries == 1 ? "try" : "tries");
+}
+
 /// Columns of octets that continue a character take no room.
 std::size_t width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
@@ -193,8 +198,8 @@ std::string listed_text(const Json& message) {
   Rows rows;
   for (const Json& recipient : list_of(message, "recipients")) {
     rows.push_back({text_of(recipient, "index"), text_of(recipient, "state"),
-                    text_of(recipient, "address"), time_of(recipient, "due"),
-                    text_of(recipient, "tries") + " tries", reply_of(recipient, "last_reply")});
+                    text_of(recipient, "address"), time_of(recipient, "due"), tries_of(recipient),
+                    reply_of(recipient, "last_reply")});
   }
   return text + "\n" + table(rows, "    ");
 }
@@ -220,12 +225,12 @@ std::string message_text(const Json& message) {
   if (flag_of(message, "notice")) append_pair(text, "notice", "a report that this system made");
   Rows rows;
   for (const Json& recipient : list_of(message, "recipients")) {
-    rows.push_back(
-        {text_of(recipient, "index"), text_of(recipient, "state"), text_of(recipient, "address"),
-         text_of(recipient, "destination") + "/" + text_of(recipient, "binding"),
-         time_of(recipient, "due"),
-         text_of(recipient, "tries") + " tries, " + text_of(recipient, "retry_count") + " retries",
-         reply_of(recipient, "last_reply")});
+    rows.push_back({text_of(recipient, "index"), text_of(recipient, "state"),
+                    text_of(recipient, "address"),
+                    text_of(recipient, "destination") + "/" + text_of(recipient, "binding"),
+                    time_of(recipient, "due"),
+                    tries_of(recipient) + ", deferred " + text_of(recipient, "retry_count") + "x",
+                    reply_of(recipient, "last_reply")});
   }
   return text + "recipients\n" + table(rows, "  ");
 }
