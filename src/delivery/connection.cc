@@ -1,6 +1,8 @@
 #include "delivery/connection.h"
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
 #include <utility>
 
 #include "base/log.h"
@@ -89,6 +91,12 @@ Task<HostAttempt> try_host(const ConnectionPorts& ports, const ConnectionOptions
   Result<std::unique_ptr<Stream>> stream =
       co_await ports.connector->connect(host.endpoint, options.source, deadline);
   if (!stream) {
+    // Being cancelled says nothing about the host, whatever the error is called.
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none ||
+        stream.error() == boost::asio::error::operation_aborted) {
+      throw boost::system::system_error(boost::asio::error::operation_aborted);
+    }
     attempt.event = connect_event(host, stream.error());
     co_return attempt;
   }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <utility>
 
 #include "base/assert.h"
@@ -49,6 +50,10 @@ void ClientSession::break_off(Cause cause, std::string text) {
 }
 
 void ClientSession::break_off(Stage stage, const ErrorCode& error) {
+  if (error == boost::asio::error::operation_aborted) {
+    break_off(Cause::local, "the session was stopped");
+    throw boost::system::system_error(error);
+  }
   const std::string where = std::string(" (") + to_text(stage) + ")";
   if (error == boost::asio::error::timed_out) {
     break_off(Cause::timeout, "timed out" + where);
@@ -167,6 +172,9 @@ Task<Answer> ClientSession::start_tls(TlsContext& context, std::string server_na
   stream_->set_deadline(clock_.steady_now() + options_.timeouts.hello);
   Result<TlsInfo> info = co_await stream_->start_tls(context, false, std::move(server_name));
   if (!info) {
+    if (info.error() == boost::asio::error::operation_aborted) {
+      break_off(Stage::starttls, info.error());
+    }
     const bool late = info.error() == boost::asio::error::timed_out;
     break_off(late ? Cause::timeout : Cause::tls,
               "the TLS handshake failed: " + info.error().message());

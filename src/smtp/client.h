@@ -89,7 +89,8 @@ struct Transaction {
   bool data_accepted() const { return data.replied() && data.reply.code == 354; }
 };
 
-/// Runs on: the executor of its stream. One call at a time. Never throws for what the peer does.
+/// Runs on: the executor of its stream. One call at a time. Never throws for what the peer does;
+/// cancellation of the coroutine leaves as system_error (operation_aborted).
 class ClientSession {
  public:
   ClientSession(std::unique_ptr<Stream> stream, ClientOptions options, Clock& clock);
