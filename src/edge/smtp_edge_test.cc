@@ -24,6 +24,13 @@ class Client {
     fake::run_until_idle(context);
   }
 
+  ~Client() {
+    if (stream_) hang_up();  // ends the reading coroutine, which refers to this
+  }
+
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
   std::string said() {
     fake::run_until_idle(context_);
     return std::exchange(heard_, {});
