@@ -1,6 +1,7 @@
 #include "spool/file/readers.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/checksum.h"
 #include "base/log.h"
@@ -192,8 +193,15 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
   if (selector.selects_nothing()) return page;
   auto view = store_.index->view();
   if (!view) return view.error();
+  std::string from;
+  if (!resume.empty()) {
+    const auto next = QueueId::parse(resume);
+    if (!next) return ErrorCode(EINVAL, boost::system::system_category());
+    from = message_key(*next);
+  }
   std::vector<QueueId> ids = selector.ids;
   std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   std::size_t rows = 0;
   ErrorCode error;
   const auto consider = [&](const QueueId& id) {
@@ -210,9 +218,9 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
   };
   if (!ids.empty()) {
     for (const QueueId& id : ids) {
-      if (message_key(id) < resume) continue;
+      if (message_key(id) < from) continue;
       if (page.messages.size() >= limit) {
-        page.resume = message_key(id);
+        page.resume = id.to_string();
         break;
       }
       if (!consider(id)) break;
@@ -220,14 +228,15 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
     if (error) return error;
     return page;
   }
-  auto done = (*view)->scan(Family::messages, resume, "", [&](std::string_view key, std::string_view) {
+  auto done = (*view)->scan(Family::messages, from, "", [&](std::string_view key, std::string_view) {
+    const auto id = parse_message_key(key);
+    if (!id) return true;  // `spool check` reports it
     if (page.messages.size() >= limit || rows >= rows_per_listing) {
-      page.resume = key;
+      page.resume = id->to_string();
       return false;
     }
     ++rows;
-    const auto id = parse_message_key(key);
-    return !id || consider(*id);
+    return consider(*id);
   });
   if (!done) return done.error();
   if (error) return error;
