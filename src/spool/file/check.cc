@@ -76,7 +76,11 @@ void Audit::journal() {
       problem("{}: {}", segment->path.string(), end.error().message());
       continue;
     }
-    if (end->damaged) problem("{}: damaged at {}", segment->path.string(), end->offset);
+    if (end->damaged) {
+      std::string text = fmt::format("{}: damaged at {}", segment->path.string(), end->offset);
+      // What a rebuild has just left out is what it was called for.
+      (report_.rebuilt ? report_.notes : report_.problems).push_back(std::move(text));
+    }
     // Segments between may have been recycled; a gap shows only where neighbours remain.
     const bool neighbour = segment->header.durable >= first - 1;
     if (expected != 0 && neighbour && first < expected) {

@@ -111,6 +111,7 @@ void Committer::submit(Operation operation) {
 }
 
 void Committer::submit(std::vector<Relocation> relocations) {
+  relocations_ += relocations.size();
   std::vector<Item> items;
   for (Relocation& relocation : relocations) {
     Item& item = items.emplace_back();
@@ -201,6 +202,8 @@ std::vector<Committer::Item> Committer::take() {
 void Committer::process(std::vector<Item> items) {
   Work work;
   work.items = items.size();
+  work.relocations = static_cast<std::uint64_t>(std::count_if(
+      items.begin(), items.end(), [](const Item& item) { return item.relocation.has_value(); }));
   builder_.begin(next_group_);
   const bool has_admit = std::any_of(items.begin(), items.end(), [](const Item& item) {
     return item.sink != nullptr && is_admit(item.request.operation);
@@ -361,6 +364,7 @@ void Committer::run_sync() {
     deliver(std::move(work.answers), known);
     const std::lock_guard lock(mutex_);
     answered_count_ += work.items;
+    relocations_ -= work.relocations;
     idle_.notify_all();
     taken_.notify_all();
   }

@@ -35,6 +35,8 @@ class Committer {
   /// A change of the spool's own; nobody waits for the answer.
   void submit(Operation operation);
   void submit(std::vector<Relocation> relocations);
+  /// Whether relocations wait for their turn.
+  bool relocating() const { return relocations_ > 0; }
   /// Returns when everything submitted before has been answered.
   void wait_idle();
   /// Answers what was submitted and ends the threads. Idempotent.
@@ -63,7 +65,7 @@ class Committer {
   struct Work {
     Group group;
     Answers answers;
-    std::uint64_t items = 0;
+    std::uint64_t items = 0, relocations = 0;
   };
 
   void enqueue(std::vector<Item> items);
@@ -87,7 +89,7 @@ class Committer {
   std::uint64_t next_group_;               // committer thread
   std::uint64_t head_epoch_ = 0;           // committer thread
 
-  std::atomic<std::uint64_t> durable_, durable_sequence_{0}, sequence_{0};
+  std::atomic<std::uint64_t> durable_, durable_sequence_{0}, sequence_{0}, relocations_{0};
   std::atomic<bool> latched_{false}, low_space_{false};
 
   mutable std::mutex mutex_;               // the members below

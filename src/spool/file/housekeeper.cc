@@ -103,6 +103,8 @@ void Housekeeper::flush_index() {
 }
 
 void Housekeeper::relocate() {
+  // Never waited for: the committer may be waiting for the segment that this thread prepares.
+  if (committer_->relocating()) return;
   const SegmentPtr segment = store_.journal->sparse(store_.index->flushed_group());
   if (segment == nullptr) return;
   const Index::View view(*store_.index);
@@ -133,7 +135,6 @@ void Housekeeper::relocate() {
   if (!done || survivors.empty()) return;
   const std::size_t count = survivors.size();
   committer_->submit(std::move(survivors));
-  committer_->wait_idle();
   const std::lock_guard lock(mutex_);
   relocated_ += count;
 }
