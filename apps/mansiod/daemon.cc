@@ -1,7 +1,7 @@
 #include "mansiod/daemon.h"
 
-#include <boost/asio/post.hpp>
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <thread>
 #include <utility>
 
@@ -25,7 +25,8 @@ std::string needs_restart(const settings::Settings& old, const settings::Setting
 
 }  // namespace
 
-Daemon::Daemon(boost::asio::io_context& control, std::string config_path, settings::Settings settings)
+Daemon::Daemon(boost::asio::io_context& control, std::string config_path,
+               settings::Settings settings)
     : control_(control),
       config_path_(std::move(config_path)),
       settings_(std::make_shared<const settings::Settings>(std::move(settings))),
@@ -43,8 +44,8 @@ Daemon::Channels Daemon::make_channels(const std::shared_ptr<const settings::Set
     delivery::SmtpChannelOptions options;
     options.lmtp = lmtp;
     options.timeouts = settings->timeouts;
-    return std::make_shared<delivery::SmtpChannel>(options, routes, *connector_, *clock_, client_tls_,
-                                                   client_tls_verifying_);
+    return std::make_shared<delivery::SmtpChannel>(options, routes, *connector_, *clock_,
+                                                   client_tls_, client_tls_verifying_);
   };
   Channels channels{{"smtp", smtp(false)},
                     {"lmtp", smtp(true)},
@@ -103,7 +104,8 @@ void Daemon::start() {
   admission_ = std::make_unique<edge::QueueAdmission>(*queue_);
   edge_ = std::make_unique<edge::SmtpEdge>(
       edge::SmtpEdge::ports(*admission_, *clock_, loops_->all(), descriptors_), settings_);
-  admin_ = std::make_unique<admin::AdminServer>(control_.get_executor(), *queue_, *clock_, api_options());
+  admin_ = std::make_unique<admin::AdminServer>(control_.get_executor(), *queue_, *clock_,
+                                                api_options());
   admin_->start(*settings_);
   queue_->start();
   edge_->start();

@@ -278,9 +278,14 @@ void Queue::Impl::reload(std::shared_ptr<const settings::Settings> settings,
 
 Task<void> Queue::Impl::stop(SteadyTime deadline) {
   stopping_ = true;
-  // All shards begin at once, so that one deadline holds for all.
+  // All shards begin before the first is waited for, so that one deadline holds for all.
   for (const auto& shard : shards_) {
-    boost::asio::post(shard->loop(), [&shard = *shard, deadline] { shard.begin_stop(deadline); });
+    std::function<bool()> begin = [&shard = *shard, deadline] {
+      shard.begin_stop(deadline);
+      return true;
+    };
+    auto beginning = queue::run_on(shard->loop(), std::move(begin));
+    co_await std::move(beginning);
   }
   for (const auto& shard : shards_) {
     auto ending = shard->wait_stopped();

@@ -1,6 +1,5 @@
 #include "queue/settlement.h"
 
-#include <map>
 #include <utility>
 
 namespace mansio::queue {
@@ -61,26 +60,6 @@ Settlement settle_attempt(const schedule::Entry& entry, std::vector<Disposition>
     settlement.outcomes.push_back(std::move(outcome));
   }
   return settlement;
-}
-
-std::vector<schedule::Entry> deferred_entries(
-    const schedule::Entry& entry, const std::vector<spool::RecipientOutcome>& outcomes) {
-  std::map<Time, schedule::Entry> by_due;
-  for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    const spool::RecipientOutcome& outcome = outcomes[i];
-    if (outcome.disposition.outcome != Outcome::deferred) continue;
-    schedule::RecipientWork recipient = entry.recipients[i];
-    recipient.retry_count += 1;
-    recipient.tries += outcome.disposition.counts_as_try ? 1 : 0;
-    schedule::Entry& next = by_due[outcome.next_due];
-    next.place = {outcome.next_due, entry.place.id};
-    next.expires_at = entry.expires_at;
-    next.message = entry.message;
-    next.recipients.push_back(recipient);
-  }
-  std::vector<schedule::Entry> entries;
-  for (auto& [due, next] : by_due) entries.push_back(std::move(next));
-  return entries;
 }
 
 }  // namespace mansio::queue

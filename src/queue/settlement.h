@@ -25,8 +25,4 @@ Settlement settle_attempt(const schedule::Entry& entry, std::vector<Disposition>
 /// The end without another attempt: `last` is what is known of the recipient so far.
 Disposition give_up(Disposition last, Cause cause);
 
-/// The recipients of `entry` that were deferred, grouped by their next due time, as new entries.
-std::vector<schedule::Entry> deferred_entries(const schedule::Entry& entry,
-                                              const std::vector<spool::RecipientOutcome>& outcomes);
-
 }  // namespace mansio::queue

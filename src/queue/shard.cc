@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/checksum.h"
 #include "base/log.h"
 #include "queue/await.h"
 
@@ -159,12 +160,33 @@ class Shard::Work final : public delivery::Work {
             spool.read_content(id, offset, length, std::move(done));
           };
       auto waiting = answer_of<Result<std::string>>(std::move(start));
-      co_return co_await std::move(waiting);
+      Result<std::string> piece = co_await std::move(waiting);
+      if (piece && !matches(offset, *piece)) {
+        shard_.quarantine(id);
+        co_return make_error_code(spool::Errc::corrupt);
+      }
+      co_return piece;
     }
 
    private:
+    /// Content that is read in pieces is checked when the last one arrives: a wrong checksum keeps
+    /// the final dot from being sent.
+    bool matches(std::uint64_t offset, const std::string& piece) {
+      const ContentFacts& facts = entry_.message->content.facts;
+      if (offset == 0) {
+        checksum_ = 0;
+        checked_ = 0;
+      }
+      if (offset != checked_) return true;  // not in order: whoever reads so checks for himself
+      checksum_ = crc32c(piece, checksum_);
+      checked_ += piece.size();
+      return checked_ < facts.size || checksum_ == facts.checksum;
+    }
+
     Shard& shard_;
     const schedule::Entry& entry_;
+    std::uint32_t checksum_ = 0;
+    std::uint64_t checked_ = 0;
   };
 
   Shard& shard_;
@@ -484,6 +506,20 @@ void Shard::session_over(const LaneKey& lane, const delivery::SessionReport& rep
 
 // ---- outcomes ---------------------------------------------------------------------------------
 
+/// Stored content that is not what was accepted: kept for people, never sent.
+void Shard::quarantine(const QueueId& id) {
+  log::error("message_quarantined")
+      .field("id", id.to_string())
+      .field("reason", "the stored content does not have its checksum");
+  spool::Change change;
+  change.id = id;
+  change.verb = spool::Verb::quarantine;
+  change.at = now();
+  change.reason = "the stored content does not have its checksum";
+  change.actor = "engine";
+  gate_.submit(std::move(change), [](const spool::Answer&) {});
+}
+
 void Shard::put_back(Work& work) {
   work.mark_settled();
   scheduler_.put_back(work.flow(), std::move(work.entry()), now());
@@ -625,10 +661,11 @@ void Shard::committed(const Attempt& attempt, const spool::Answer& answer) {
   }
   for (const auto& outcome : attempt.outcomes) log_outcome(*attempt.entry.message, outcome);
   scheduler_.finished(attempt.flow, attempt.entry.place, time);
-  if (attempt.in_doubt.empty()) {
-    for (schedule::Entry& entry : deferred_entries(attempt.entry, attempt.outcomes)) {
-      scheduler_.add(attempt.flow, std::move(entry), time);
-    }
+  // Deferred recipients come back from disk when they are due: only there is it known whether they
+  // were held or quarantined while they were in flight.
+  for (const auto& outcome : attempt.outcomes) {
+    if (outcome.disposition.outcome != Outcome::deferred) continue;
+    scheduler_.on_disk(attempt.flow, {outcome.next_due, attempt.entry.place.id}, time);
   }
   std::vector<std::shared_ptr<const Message>> notices;
   for (const spool::Admit& notice : attempt.notices) {

@@ -118,6 +118,7 @@ class Shard {
   void finish(Work& work, std::vector<Disposition> dispositions);
   void put_back(Work& work);
   void abandoned(Work& work);
+  void quarantine(const QueueId& id);
   Task<void> settle_with_notices(std::shared_ptr<Attempt> attempt);
   Task<void> give_up(schedule::GiveUp action);
   void submit(std::shared_ptr<Attempt> attempt);

@@ -53,8 +53,9 @@ class ScriptedTarget::ScriptedDelivery final : public Delivery {
   }
 
   Task<Disposition> body(ContentReader& content) override {
-    co_await take(content);
-    Disposition answer = attempt_.body.value_or(accept());
+    auto taking = take(content);
+    const bool taken = co_await std::move(taking);
+    Disposition answer = taken ? attempt_.body.value_or(accept()) : unreadable();
     body_delivered_ = answer.outcome == Outcome::delivered;
     co_return answer;
   }
@@ -64,7 +65,8 @@ class ScriptedTarget::ScriptedDelivery final : public Delivery {
   }
 
   Task<std::vector<Disposition>> body_with_status(ContentReader& content) override {
-    co_await take(content);
+    auto taking = take(content);
+    if (!co_await std::move(taking)) co_return statuses_;
     if (attempt_.statuses) {
       statuses_ = *attempt_.statuses;
     } else {
@@ -101,7 +103,8 @@ class ScriptedTarget::ScriptedDelivery final : public Delivery {
   }
 
  private:
-  Task<void> take(ContentReader& content) {
+  /// False: the content could not be read, so nothing of it counts.
+  Task<bool> take(ContentReader& content) {
     std::string octets;
     if (const auto all = content.in_memory()) {
       octets = *all;
@@ -109,7 +112,8 @@ class ScriptedTarget::ScriptedDelivery final : public Delivery {
       constexpr std::uint64_t piece_size = 4096;
       for (;;) {
         Result<std::string> piece = co_await content.read(octets.size(), piece_size);
-        if (!piece || piece->empty()) break;
+        if (!piece) co_return false;
+        if (piece->empty()) break;
         octets += *piece;
       }
     }
@@ -120,6 +124,17 @@ class ScriptedTarget::ScriptedDelivery final : public Delivery {
       record.content = std::move(octets);
     }
     if (attempt_.before_body_answer) co_await attempt_.before_body_answer();
+    co_return true;
+  }
+
+  static Disposition unreadable() {
+    Disposition disposition;
+    disposition.outcome = Outcome::deferred;
+    disposition.reply = {451, {4, 3, 0}, "the content cannot be read"};
+    disposition.stage = Stage::local;
+    disposition.cause = Cause::local;
+    disposition.counts_as_try = false;
+    return disposition;
   }
 
   std::shared_ptr<State> state_;

@@ -8,7 +8,6 @@ namespace {
 
 using fake::refuse;
 using testing::ElementsAre;
-using testing::UnorderedElementsAre;
 
 const std::vector<std::string> two = {"one@a.example", "two@a.example"};
 const std::vector<std::string> three = {"one@a.example", "two@a.example", "three@a.example"};
@@ -141,7 +140,8 @@ TEST_P(MaddyQueue, maddy_09_a_restart_delivers_only_what_was_pending) {
   world.restart();
   const auto after = world.stored(admitted.id);
   ASSERT_TRUE(before && after);
-  EXPECT_EQ(before->recipients, after->recipients) << "tries, due times and replies survive exactly";
+  EXPECT_EQ(before->recipients, after->recipients)
+      << "tries, due times and replies survive exactly";
   EXPECT_EQ(world.history(admitted.id).size(), history_before.size());
   ASSERT_TRUE(world.run_until_empty());
   EXPECT_THAT(world.target().deliveries().back().offered, ElementsAre("two@a.example"));
@@ -167,7 +167,8 @@ TEST_P(MaddyQueue, maddy_14_an_aborted_delivery_into_the_queue_leaves_nothing) {
   message.envelope.reverse_path = *Address::parse("sender@b.example", false);
   Recipient recipient;
   recipient.address = *Address::parse("one@a.example", false);
-  const auto attempt = [](Target& target, const Message& offered, const Recipient& to) -> Task<bool> {
+  const auto attempt = [](Target& target, const Message& offered,
+                          const Recipient& to) -> Task<bool> {
     auto starting = target.start(offered);
     Started started = co_await std::move(starting);
     auto adding = started.delivery->add_recipient(to);
@@ -220,12 +221,14 @@ class MaddyDamage : public testing::Test {
     return retry;
   }
 
-  void expect_quarantined() {
+  /// `quarantined`: those that the totals show as quarantined. Of a record that does not decode
+  /// nobody knows the states: its recipients stay in the totals as they were, and in the queue.
+  void expect_kept_apart(std::uint64_t quarantined) {
     world_.start();
     world_.pass(std::chrono::hours(3));
     EXPECT_EQ(world_.target().times_delivered("two@c.example"), 1u);
     EXPECT_EQ(world_.target().times_delivered("one@a.example"), 0u);
-    EXPECT_EQ(world_.totals().quarantined, 1u);
+    EXPECT_EQ(world_.totals().quarantined, quarantined);
     EXPECT_EQ(world_.totals().queued, 1u) << "it is still there";
     EXPECT_TRUE(world_.totals().balanced());
   }
@@ -236,18 +239,18 @@ class MaddyDamage : public testing::Test {
 
 TEST_F(MaddyDamage, maddy_10_a_damaged_body_is_quarantined_and_the_rest_goes_on) {
   world_.house().corrupt_content(damaged_);
-  expect_quarantined();
+  expect_kept_apart(1);
 }
 
 TEST_F(MaddyDamage, maddy_11_a_damaged_header_is_quarantined_and_the_rest_goes_on) {
   // Header and body are one stored content here: the first octet is as good as the last.
   world_.house().corrupt_content(damaged_);
-  expect_quarantined();
+  expect_kept_apart(1);
 }
 
-TEST_F(MaddyDamage, maddy_12_damaged_metadata_are_quarantined_and_the_rest_goes_on) {
+TEST_F(MaddyDamage, maddy_12_damaged_metadata_are_kept_and_the_rest_goes_on) {
   world_.house().corrupt_record(damaged_);
-  expect_quarantined();
+  expect_kept_apart(0);
 }
 
 }  // namespace

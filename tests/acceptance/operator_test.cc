@@ -96,11 +96,12 @@ TEST_P(Operator, BulkVerbsReachExactlyWhatIsSelected) {
   EXPECT_EQ(result.matched, 10u);
   EXPECT_EQ(result.changed, 10u);
   EXPECT_EQ(world_.totals().queued, 20u);
-  EXPECT_EQ(apply(Verb::remove, QueueSelector{}).matched, 0u) << "an empty selector selects nothing";
+  EXPECT_EQ(apply(Verb::remove, QueueSelector{}).matched, 0u)
+      << "an empty selector selects nothing";
 }
 
 TEST_P(Operator, MailInFlightIsLeftAlone) {
-  Event go(world_.context().get_executor());
+  mansio::Event go(world_.context().get_executor());
   bool open = false;
   fake::ScriptedAttempt attempt;
   attempt.before_body_answer = [&go, &open]() -> Task<void> {
@@ -121,7 +122,8 @@ TEST_P(Operator, MailInFlightIsLeftAlone) {
 
 TEST_P(Operator, ADestinationInTroubleIsNotTriedByEveryMessage) {
   world_.target().set_default({.start = refuse(451, "4.3.2", "system down")});
-  for (int i = 0; i < 5; ++i) world_.submit("s@b.example", {"a" + std::to_string(i) + "@x.example"});
+  for (int i = 0; i < 5; ++i)
+    world_.submit("s@b.example", {"a" + std::to_string(i) + "@x.example"});
   world_.settle();
   EXPECT_EQ(world_.totals().queued, 5u);
 }

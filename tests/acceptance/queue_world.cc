@@ -44,7 +44,8 @@ struct SpoolHouse::Stores {
 SpoolHouse::SpoolHouse(Backend backend, Clock& clock)
     : backend_(backend), clock_(clock), stores_(std::make_unique<Stores>()) {
   if (is_file()) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mansio-acceptance-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "mansio-acceptance-XXXXXX").string();
     if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
     stores_->folder = pattern;
   } else {
@@ -71,9 +72,13 @@ std::unique_ptr<spool::Spool> SpoolHouse::open() {
   return spool::make_memory_spool(std::move(options), stores_->memory);
 }
 
-void SpoolHouse::corrupt_record(const QueueId& id) { spool::corrupt_memory_record(*stores_->memory, id); }
+void SpoolHouse::corrupt_record(const QueueId& id) {
+  spool::corrupt_memory_record(*stores_->memory, id);
+}
 
-void SpoolHouse::corrupt_content(const QueueId& id) { spool::corrupt_memory_content(*stores_->memory, id); }
+void SpoolHouse::corrupt_content(const QueueId& id) {
+  spool::corrupt_memory_content(*stores_->memory, id);
+}
 
 // ---- the world --------------------------------------------------------------------------------
 
@@ -94,12 +99,14 @@ World::~World() { stop(); }
 
 void World::start() {
   spool_ = house_->open();
-  Queue::Ports ports{*spool_,
-                     clock_,
-                     {context_.get_executor()},
-                     [this] { return std::make_unique<SeededRandom>(seed_++); },
-                     {{"scripted", std::make_shared<delivery::TargetChannel>(target_, "scripted")}}};
-  queue_ = std::make_unique<Queue>(std::move(ports), std::make_shared<settings::Settings>(settings_));
+  Queue::Ports ports{
+      *spool_,
+      clock_,
+      {context_.get_executor()},
+      [this] { return std::make_unique<SeededRandom>(seed_++); },
+      {{"scripted", std::make_shared<delivery::TargetChannel>(target_, "scripted")}}};
+  queue_ =
+      std::make_unique<Queue>(std::move(ports), std::make_shared<settings::Settings>(settings_));
   queue_->start();
   settle();
 }
@@ -142,8 +149,9 @@ bool World::run_until(const std::function<bool()>& done, Duration limit) {
 
 void World::pass(Duration duration) {
   const SteadyTime until = clock_.steady_now() + duration;
-  run_until([this, until] { return clock_.steady_now() >= until; }, duration);
-  if (clock_.steady_now() < until) clock_.advance(until - clock_.steady_now());
+  settle();
+  while (clock_.advance_to_next(until)) settle();
+  clock_.advance(until - clock_.steady_now());
   settle();
 }
 

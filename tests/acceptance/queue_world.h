@@ -2,6 +2,7 @@
 // spool that survives a restart of the queue.
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/event.h"
 #include "queue/queue.h"
 #include "testing/run.h"
 #include "testing/scripted_target.h"
@@ -28,7 +30,9 @@ class SpoolHouse {
   SpoolHouse(Backend backend, Clock& clock);
   ~SpoolHouse();
   std::unique_ptr<spool::Spool> open();
+
   bool is_file() const { return backend_ == Backend::file; }
+
   /// Damages the stored record or content of a message; no spool may be open.
   void corrupt_record(const QueueId& id);
   void corrupt_content(const QueueId& id);
@@ -61,10 +65,12 @@ class World {
   void settle();
   /// Lets time pass until `done`, at most `limit` of virtual time. False if it never came true.
   bool run_until(const std::function<bool()>& done, Duration limit = std::chrono::hours(24 * 30));
+
   /// Until nothing is queued.
   bool run_until_empty() {
     return run_until([this] { return totals().queued == 0; });
   }
+
   void pass(Duration duration);
 
   /// Stops queue and spool in order, and opens both again.
@@ -75,16 +81,24 @@ class World {
   template <class T>
   T wait(Task<T> task);
 
-  spool::Totals totals() const { return spool_->totals().empty() ? spool::Totals{} : queue_->totals(); }
+  spool::Totals totals() const {
+    return spool_->totals().empty() ? spool::Totals{} : queue_->totals();
+  }
+
   spool::StoredMessagePtr stored(const QueueId& id);
   std::vector<spool::HistoryEntry> history(const QueueId& id);
   std::vector<QueueId> ids();
 
   fake::ScriptedTarget& target() { return *target_; }
+
   fake::VirtualClock& clock() { return clock_; }
+
   Queue& queue() { return *queue_; }
+
   SpoolHouse& house() { return *house_; }
+
   settings::Settings& settings() { return settings_; }
+
   boost::asio::io_context& context() { return context_; }
 
  private:
