@@ -82,7 +82,9 @@ class AttemptMarks::Mark final : public AttemptMark {
 AttemptMarks::AttemptMarks(const std::filesystem::path& path, bool sync) : sync_(sync) {
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor_ < 0) fail(path);
+
   struct stat facts {};
+
   if (::fstat(descriptor_, &facts) != 0) fail(path);
   const auto size = static_cast<std::size_t>(facts.st_size);
   if (size % slot_size != 0) {

@@ -183,7 +183,8 @@ void Audit::counters() {
         const auto lane = parse_lane_key(key);
         LaneRow row;
         const LaneRow& real = lanes_[std::string(key)];
-        if (!lane || !decode_row(value, row) || row.queued != real.queued || row.held != real.held) {
+        if (!lane || !decode_row(value, row) || row.queued != real.queued ||
+            row.held != real.held) {
           problem("index: the counter of lane {} is wrong", lane ? lane->destination : "?");
         }
         lanes_.erase(std::string(key));
@@ -198,7 +199,8 @@ void Audit::counters() {
         const FlowRow& real = flows_[std::string(key)];
         if (!flow || !decode_row(value, row) || row.queued != real.queued ||
             row.earliest > real.earliest) {
-          problem("index: the counter of a flow of {} is wrong", flow ? flow->lane.destination : "?");
+          problem("index: the counter of a flow of {} is wrong",
+                  flow ? flow->lane.destination : "?");
         }
         flows_.erase(std::string(key));
         return true;

@@ -22,8 +22,7 @@ std::size_t size_of(const Disposition& disposition) {
 std::size_t size_bound(const Admit& admit) {
   const Message& message = admit.message;
   std::size_t octets = admit_base + message.tenant.size() + message.campaign.size() +
-                       message.content.facts.subject.size() +
-                       message.envelope.envelope_id.size() +
+                       message.content.facts.subject.size() + message.envelope.envelope_id.size() +
                        message.envelope.reverse_path.local.size() +
                        message.envelope.reverse_path.domain.size();
   const Origin& origin = message.envelope.origin;
@@ -53,8 +52,8 @@ std::size_t size_bound(const Operation& operation) {
     }
   } else if (const auto* change = std::get_if<Change>(&operation)) {
     notices = &change->notices;
-    octets += change->recipients.size() * 5 + size_of(change->disposition) +
-              change->reason.size() + change->actor.size();
+    octets += change->recipients.size() * 5 + size_of(change->disposition) + change->reason.size() +
+              change->actor.size();
   } else if (const auto* claim = std::get_if<Claim>(&operation)) {
     octets += claim->limit * (recipient_base + claim->holder.size() +
                               claim->lane.destination.size() + claim->lane.binding.size());
@@ -89,7 +88,8 @@ Committer::Committer(Store& store, std::function<void()> kick)
 
 Committer::~Committer() { stop(); }
 
-// ---- the way in -----------------------------------------------------------------------------------
+// ---- the way in
+// -----------------------------------------------------------------------------------
 
 void Committer::submit(std::vector<Request> requests, CompletionSink& sink) {
   std::vector<Item> items;
@@ -165,7 +165,8 @@ void Committer::stop() {
   if (sync_.joinable()) sync_.join();
 }
 
-// ---- the committer thread -------------------------------------------------------------------------
+// ---- the committer thread
+// -------------------------------------------------------------------------
 
 void Committer::run_committer() {
   while (true) {
@@ -179,7 +180,8 @@ void Committer::run_committer() {
 /// What is there, as soon as the group before has gone to the sync thread.
 std::vector<Committer::Item> Committer::take() {
   std::unique_lock lock(mutex_);
-  submitted_.wait(lock, [this] { return (!pending_.empty() && !waiting_) || (pending_.empty() && stopping_); });
+  submitted_.wait(
+      lock, [this] { return (!pending_.empty() && !waiting_) || (pending_.empty() && stopping_); });
   std::vector<Item> items;
   std::size_t octets = 0;
   const std::size_t limit = std::min<std::size_t>(group_octets_max, store_.journal->capacity() / 2);
@@ -210,8 +212,8 @@ void Committer::process(std::vector<Item> items) {
   });
   if (has_admit) check_space();
   // While no further segment can be had, what is left of this one is for settling.
-  const bool short_of_room = store_.journal->short_of_space() &&
-                             store_.journal->room() < store_.journal->capacity() / 4;
+  const bool short_of_room =
+      store_.journal->short_of_space() && store_.journal->room() < store_.journal->capacity() / 4;
   const bool admits = !low_space_ && !short_of_room;
   for (Item& item : items) {
     Answer answer;
@@ -274,7 +276,8 @@ std::optional<Answer> Committer::refuse_admit(const Admit& admit, const Item& it
     const std::lock_guard lock(mutex_);
     ++full_;
     answer.status = Status::full;
-    answer.detail = item.refused ? "too much is waiting for the disk" : "below the reserve of space";
+    answer.detail =
+        item.refused ? "too much is waiting for the disk" : "below the reserve of space";
     return answer;
   }
   if (admit.message.content.octets != nullptr) return std::nullopt;
@@ -297,19 +300,21 @@ bool Committer::apply_claim(const Claim& claim, Answer& answer) {
   answer.status = Status::committed;
   const std::string lane = lane_key(claim.lane);
   std::vector<std::string> flows;
-  auto done = (*view)->scan(Family::flows, lane, end_of(lane), [&](std::string_view key, std::string_view) {
-    flows.emplace_back(key);
-    return true;
-  });
+  auto done =
+      (*view)->scan(Family::flows, lane, end_of(lane), [&](std::string_view key, std::string_view) {
+        flows.emplace_back(key);
+        return true;
+      });
   bool readable = done.has_value();
   for (const std::string& flow : flows) {
-    done = (*view)->scan(Family::due, flow, end_of(flow), [&](std::string_view key, std::string_view) {
-      const auto due = parse_due_key(key);
-      if (!due || due->due > claim.at || answer.claimed.size() >= claim.limit) return false;
-      auto effect = builder_.claim(claim, due->id, answer);
-      readable = readable && effect.has_value();
-      return readable;
-    });
+    done =
+        (*view)->scan(Family::due, flow, end_of(flow), [&](std::string_view key, std::string_view) {
+          const auto due = parse_due_key(key);
+          if (!due || due->due > claim.at || answer.claimed.size() >= claim.limit) return false;
+          auto effect = builder_.claim(claim, due->id, answer);
+          readable = readable && effect.has_value();
+          return readable;
+        });
     readable = readable && done;
   }
   return readable;
@@ -346,7 +351,8 @@ void Committer::wait_merged() {
   taken_.wait(lock, [this] { return latched_ || (!waiting_ && durable_ + 1 == next_group_); });
 }
 
-// ---- the sync thread ------------------------------------------------------------------------------
+// ---- the sync thread
+// ------------------------------------------------------------------------------
 
 void Committer::run_sync() {
   while (true) {
@@ -419,7 +425,8 @@ void Committer::deliver(Answers answers, bool known) {
   }
 }
 
-// ---- state ----------------------------------------------------------------------------------------
+// ---- state
+// ----------------------------------------------------------------------------------------
 
 void Committer::latch(const std::string& why) {
   std::function<void(std::string)> notify;
@@ -450,8 +457,8 @@ void Committer::on_latched(std::function<void(std::string)> notify) {
 void Committer::check_space() {
   auto space = store_.files->free_space(store_.options.path);
   if (!space) return;
-  const auto share = static_cast<std::uint64_t>(static_cast<double>(space->total) *
-                                                store_.options.reserve_share);
+  const auto share =
+      static_cast<std::uint64_t>(static_cast<double>(space->total) * store_.options.reserve_share);
   const std::uint64_t reserve = std::max(store_.options.reserve, share);
   // A little more must be free to begin again than to stop, so that it does not flutter.
   const std::uint64_t needed = low_space_ ? reserve + reserve / 8 : reserve;

@@ -35,8 +35,10 @@ class Committer {
   /// A change of the spool's own; nobody waits for the answer.
   void submit(Operation operation);
   void submit(std::vector<Relocation> relocations);
+
   /// Whether relocations wait for their turn.
   bool relocating() const { return relocations_ > 0; }
+
   /// Returns when everything submitted before has been answered.
   void wait_idle();
   /// Answers what was submitted and ends the threads. Idempotent.
@@ -47,10 +49,15 @@ class Committer {
   void latch(const std::string& why);
   void check_space();
   std::vector<TenantTotals> totals() const;
+
   std::uint64_t durable_group() const { return durable_.load(); }
+
   std::uint64_t durable_sequence() const { return durable_sequence_.load(); }
+
   std::uint64_t message_count() const;
+
   std::uint64_t sequence() const { return sequence_.load(); }
+
   std::vector<std::pair<std::string, double>> statistics() const;
 
  private:
@@ -58,10 +65,12 @@ class Committer {
     Request request;
     CompletionSink* sink = nullptr;
     std::optional<Relocation> relocation;
-    std::size_t octets = 0;        // upper bound of its records
-    bool refused = false;          // the queue was full when it came
+    std::size_t octets = 0;  // upper bound of its records
+    bool refused = false;    // the queue was full when it came
   };
+
   using Answers = std::map<CompletionSink*, std::vector<Answer>>;
+
   struct Work {
     Group group;
     Answers answers;
@@ -85,19 +94,19 @@ class Committer {
 
   Store& store_;
   const std::function<void()> kick_;
-  GroupBuilder builder_;                   // committer thread
-  std::uint64_t next_group_;               // committer thread
-  std::uint64_t head_epoch_ = 0;           // committer thread
+  GroupBuilder builder_;          // committer thread
+  std::uint64_t next_group_;      // committer thread
+  std::uint64_t head_epoch_ = 0;  // committer thread
 
   std::atomic<std::uint64_t> durable_, durable_sequence_{0}, sequence_{0}, relocations_{0};
   std::atomic<bool> latched_{false}, low_space_{false};
 
-  mutable std::mutex mutex_;               // the members below
+  mutable std::mutex mutex_;  // the members below
   std::condition_variable submitted_, taken_, ready_, idle_;
   std::deque<Item> pending_;
   std::uint64_t pending_admit_octets_ = 0;
   SteadyTime pending_since_{};
-  std::optional<Work> waiting_;            // written, not yet taken by the sync thread
+  std::optional<Work> waiting_;  // written, not yet taken by the sync thread
   std::uint64_t submitted_count_ = 0, answered_count_ = 0;
   bool stopping_ = false, committer_done_ = false;
   std::function<void(std::string)> notify_;

@@ -39,9 +39,8 @@ class ContentFileWriter final : public ContentWriter {
 
   void seal(Done<void> done) override {
     ContentFiles& owner = owner_;
-    owner.work_.post([&owner, state = state_, done = std::move(done)] {
-      done(seal_now(owner, *state));
-    });
+    owner.work_.post(
+        [&owner, state = state_, done = std::move(done)] { done(seal_now(owner, *state)); });
   }
 
  private:
@@ -89,7 +88,9 @@ class ContentFileWriter final : public ContentWriter {
   }
 
   static Result<void> fail(State& state, const ErrorCode& error) {
-    log::error("content_write_failed").field("file", state.path.string()).field("error", error.message());
+    log::error("content_write_failed")
+        .field("file", state.path.string())
+        .field("error", error.message());
     state.failed = true;
     return make_error_code(Errc::io);
   }

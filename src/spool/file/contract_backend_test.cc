@@ -1,11 +1,10 @@
-#include "spool/contract_backends.h"
-
 #include <rocksdb/db.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "spool/contract_backends.h"
 #include "spool/file/file_spool.h"
 #include "spool/file/keys.h"
 #include "spool/file/rows.h"
@@ -19,9 +18,7 @@ class ContractClock final : public Clock {
 
   Time now() const override { return now_(); }
 
-  SteadyTime steady_now() const override {
-    return SteadyTime(now_().time_since_epoch());
-  }
+  SteadyTime steady_now() const override { return SteadyTime(now_().time_since_epoch()); }
 
   std::unique_ptr<Timer> make_timer(boost::asio::any_io_executor) override { return nullptr; }
 
@@ -50,9 +47,8 @@ class FileBackend final : public BackendFactory {
   void corrupt_record(const QueueId& id) override {
     open();  // catches up, so that the row is in the index
     open()->stop();
-    with_index([&](rocksdb::DB& db) {
-      db.Put(rocksdb::WriteOptions(), message_key(id), "not a row");
-    });
+    with_index(
+        [&](rocksdb::DB& db) { db.Put(rocksdb::WriteOptions(), message_key(id), "not a row"); });
   }
 
   void corrupt_content(const QueueId& id) override {
@@ -60,11 +56,13 @@ class FileBackend final : public BackendFactory {
     MessageRow row;
     with_index([&](rocksdb::DB& db) {
       std::string value;
-      if (!db.Get(rocksdb::ReadOptions(), message_key(id), &value).ok() || !decode_row(value, row)) {
+      if (!db.Get(rocksdb::ReadOptions(), message_key(id), &value).ok() ||
+          !decode_row(value, row)) {
         throw std::runtime_error("the message to damage is not there");
       }
     });
-    std::filesystem::path path = options_.path / "content" / row.stored.message.content.id.to_string();
+    std::filesystem::path path =
+        options_.path / "content" / row.stored.message.content.id.to_string();
     std::uint64_t offset = 0;
     if (row.location.in_record) {
       char name[32];
@@ -91,7 +89,8 @@ class FileBackend final : public BackendFactory {
     }
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
-    const auto status = rocksdb::DB::Open(rocksdb::DBOptions(), path, families_found, &handles, &db);
+    const auto status =
+        rocksdb::DB::Open(rocksdb::DBOptions(), path, families_found, &handles, &db);
     if (!status.ok()) throw std::runtime_error(status.ToString());
     use(*db);
     db->Flush(rocksdb::FlushOptions());

@@ -11,8 +11,8 @@
 namespace mansio::spool {
 namespace {
 
-constexpr std::size_t frame_head = 8;          // u32 length of the event, u32 CRC32C of it
-constexpr std::uint64_t places_apart = 64;     // events between two remembered offsets
+constexpr std::size_t frame_head = 8;       // u32 length of the event, u32 CRC32C of it
+constexpr std::uint64_t places_apart = 64;  // events between two remembered offsets
 constexpr std::uint64_t event_octets_max = 1 << 20;
 constexpr std::size_t read_ahead = 256 << 10;
 
@@ -174,6 +174,7 @@ Result<EventPage> EventLog::read(std::uint64_t seq, std::size_t limit) {
     std::shared_ptr<File> file;
     std::uint64_t offset, size;
   };
+
   std::vector<Span> spans;
   EventPage page;
   page.next_seq = std::max<std::uint64_t>(seq, 1);
@@ -191,8 +192,8 @@ Result<EventPage> EventLog::read(std::uint64_t seq, std::size_t limit) {
   for (const Span& span : spans) {
     std::string octets;
     for (std::uint64_t at = span.offset; at < span.size && page.events.size() < limit;) {
-      std::string more(static_cast<std::size_t>(std::min<std::uint64_t>(read_ahead, span.size - at)),
-                       '\0');
+      std::string more(
+          static_cast<std::size_t>(std::min<std::uint64_t>(read_ahead, span.size - at)), '\0');
       auto got = span.file->read_at(at, more);
       if (!got) return make_error_code(Errc::io);
       if (*got == 0) break;

@@ -30,7 +30,7 @@ class EventLog {
   struct Piece {
     std::filesystem::path path;
     std::shared_ptr<File> file;
-    std::uint64_t first = 0, last = 0;     // sequence numbers; last < first: empty
+    std::uint64_t first = 0, last = 0;  // sequence numbers; last < first: empty
     std::uint64_t size = 0;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> places;  // (seq, offset), every so often
   };

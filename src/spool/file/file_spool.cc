@@ -13,7 +13,8 @@ class FileSpool final : public Spool {
       : store_(std::move(options), clock),
         housekeeper_(store_),
         committer_(store_, [this] { housekeeper_.kick(); }),
-        readers_(store_, [this](const QueueId& id, std::string why) { quarantine(id, std::move(why)); }) {
+        readers_(store_,
+                 [this](const QueueId& id, std::string why) { quarantine(id, std::move(why)); }) {
     housekeeper_.start(committer_);
   }
 

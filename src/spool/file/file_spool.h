@@ -32,16 +32,16 @@ struct FileSpoolOptions {
   /// Acceptance stops while less is free: the larger of octets and share of the file system.
   std::uint64_t reserve = 1ull << 30;
   double reserve_share = 0.05;
-  bool must_exist = false;                       ///< an empty or missing folder is an error (76)
+  bool must_exist = false;  ///< an empty or missing folder is an error (76)
   Duration history_keep = std::chrono::hours(24 * 7);
-  std::uint64_t segment_size = 64ull << 20;      ///< octets; 256 KiB at least
-  std::uint64_t index_memory = 48ull << 20;      ///< RocksDB: write buffers and block cache
-  std::uint64_t state_memory = 32ull << 20;      ///< message states kept by the committer
-  std::uint64_t overlay_memory = 8ull << 20;     ///< changes not yet handed to RocksDB
-  std::uint64_t submit_memory = 64ull << 20;     ///< waiting admits; beyond it they are `full`
+  std::uint64_t segment_size = 64ull << 20;        ///< octets; 256 KiB at least
+  std::uint64_t index_memory = 48ull << 20;        ///< RocksDB: write buffers and block cache
+  std::uint64_t state_memory = 32ull << 20;        ///< message states kept by the committer
+  std::uint64_t overlay_memory = 8ull << 20;       ///< changes not yet handed to RocksDB
+  std::uint64_t submit_memory = 64ull << 20;       ///< waiting admits; beyond it they are `full`
   Duration submit_age = std::chrono::seconds(10);  ///< waiting longer, new admits are `full`
-  std::uint64_t events_keep = 256ull << 20;      ///< octets of the event log
-  std::uint64_t inline_content_max = 256u << 10; ///< larger content has its own file
+  std::uint64_t events_keep = 256ull << 20;        ///< octets of the event log
+  std::uint64_t inline_content_max = 256u << 10;   ///< larger content has its own file
   /// false: nothing is synced. Benchmarks and negative controls only; no setting reaches it.
   bool sync = true;
   /// Tests put a failing or forgetful one here; null: the machine's.
@@ -61,9 +61,9 @@ struct CheckOptions {
 /// What the audit saw. The spool is sound if `problems` is empty.
 struct CheckReport {
   std::vector<std::string> problems;
-  std::vector<std::string> notes;      ///< what a rebuild did and what it may repeat
+  std::vector<std::string> notes;  ///< what a rebuild did and what it may repeat
   std::uint64_t segments = 0, records = 0, messages = 0, recipients = 0, due_entries = 0;
-  std::uint64_t contents = 0;          ///< read and compared with their checksums
+  std::uint64_t contents = 0;  ///< read and compared with their checksums
   bool rebuilt = false;
 
   bool sound() const { return problems.empty(); }

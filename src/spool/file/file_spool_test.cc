@@ -89,7 +89,8 @@ class FileSpoolTest : public ::testing::Test {
     message.envelope.recipients.push_back({Address{"a", "x.example"}, {}, {}, {}});
     message.lanes = {LaneKey{"x.example", "default"}};
     ContentScanner scanner;
-    auto octets = std::make_shared<const std::string>("Subject: s\r\n\r\n" + std::string(size, 'x'));
+    auto octets =
+        std::make_shared<const std::string>("Subject: s\r\n\r\n" + std::string(size, 'x'));
     scanner.feed(*octets);
     message.content = {message.id, scanner.finish(), octets};
     message.accepted_at = clock_.now();

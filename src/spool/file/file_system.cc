@@ -63,6 +63,7 @@ class PosixFile final : public File {
 
   Result<std::uint64_t> size() override {
     struct stat facts {};
+
     if (::fstat(descriptor_, &facts) != 0) return last_error();
     return static_cast<std::uint64_t>(facts.st_size);
   }
@@ -87,10 +88,18 @@ class PosixFileSystem final : public FileSystem {
   Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode) override {
     int flags = O_CLOEXEC | O_NOFOLLOW;
     switch (mode) {
-      case OpenMode::read: flags |= O_RDONLY; break;
-      case OpenMode::update: flags |= O_RDWR; break;
-      case OpenMode::create: flags |= O_RDWR | O_CREAT; break;
-      case OpenMode::create_new: flags |= O_RDWR | O_CREAT | O_EXCL; break;
+      case OpenMode::read:
+        flags |= O_RDONLY;
+        break;
+      case OpenMode::update:
+        flags |= O_RDWR;
+        break;
+      case OpenMode::create:
+        flags |= O_RDWR | O_CREAT;
+        break;
+      case OpenMode::create_new:
+        flags |= O_RDWR | O_CREAT | O_EXCL;
+        break;
     }
     const int descriptor = ::open(path.c_str(), flags, 0600);
     if (descriptor < 0) return last_error();
@@ -141,6 +150,7 @@ class PosixFileSystem final : public FileSystem {
 
   Result<bool> exists(const std::filesystem::path& path) override {
     struct stat facts {};
+
     if (::lstat(path.c_str(), &facts) == 0) return true;
     if (errno == ENOENT || errno == ENOTDIR) return false;
     const ErrorCode error = last_error();
@@ -149,6 +159,7 @@ class PosixFileSystem final : public FileSystem {
 
   Result<FreeSpace> free_space(const std::filesystem::path& path) override {
     struct statvfs facts {};
+
     if (::statvfs(path.c_str(), &facts) != 0) return last_error();
     return FreeSpace{static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize,
                      static_cast<std::uint64_t>(facts.f_blocks) * facts.f_frsize};

@@ -1,6 +1,7 @@
 // The file operations of the spool as a port, so that tests can fail the Nth one and drop what was
 // not synced. RocksDB's own files do not pass through it.
-// Thread safety: FileSystem from any thread; a File from any thread as long as ranges do not overlap.
+// Thread safety: FileSystem from any thread; a File from any thread as long as ranges do not
+// overlap.
 #pragma once
 
 #include <cstdint>
@@ -35,9 +36,9 @@ class File {
 
 enum class OpenMode {
   read,
-  update,         ///< read and write an existing file
-  create,         ///< read and write, made if absent
-  create_new,     ///< fails if it exists
+  update,      ///< read and write an existing file
+  create,      ///< read and write, made if absent
+  create_new,  ///< fails if it exists
 };
 
 struct FreeSpace {

@@ -131,7 +131,7 @@ Result<Effect> GroupBuilder::claim(const Claim& claim, const QueueId& id, Answer
 }
 
 Result<Effect> GroupBuilder::relocate(const QueueId& id, std::uint64_t from,
-                                    std::string_view content) {
+                                      std::string_view content) {
   auto found = set_.message(id);
   if (!found) return found.error();
   Held& held = **found;
@@ -154,7 +154,7 @@ Result<Effect> GroupBuilder::relocate(const QueueId& id, std::uint64_t from,
 }
 
 Result<Effect> GroupBuilder::replay(const DecodedRecord& record, const RecordHeader& header,
-                                  std::uint64_t offset) {
+                                    std::uint64_t offset) {
   if (header.sequence != set_.next_sequence) return Effect::none;
   const Location location{header.epoch, offset, header.length, record.content.in_record,
                           record.content.offset};
@@ -163,7 +163,7 @@ Result<Effect> GroupBuilder::replay(const DecodedRecord& record, const RecordHea
 }
 
 Result<Effect> GroupBuilder::salvage(const DecodedRecord& record, const RecordHeader& header,
-                                   std::uint64_t offset) {
+                                     std::uint64_t offset) {
   set_.next_sequence = std::max(set_.next_sequence, header.sequence);
   const Location location{header.epoch, offset, header.length, record.content.in_record,
                           record.content.offset};
@@ -172,7 +172,7 @@ Result<Effect> GroupBuilder::salvage(const DecodedRecord& record, const RecordHe
 }
 
 Result<Effect> GroupBuilder::replay_operation(const DecodedRecord& record, const Location& location,
-                                            std::uint64_t, bool strict) {
+                                              std::uint64_t, bool strict) {
   const bool is_claim = record.type == RecordType::claim;
   auto found = set_.message(is_claim ? record.claimed : id_of(record.operation));
   if (!found) return found.error();
@@ -187,8 +187,8 @@ Result<Effect> GroupBuilder::replay_operation(const DecodedRecord& record, const
   return Effect::applied;
 }
 
-Result<Effect> GroupBuilder::replay_relocation(const DecodedRecord& record, const Location& location,
-                                             bool strict) {
+Result<Effect> GroupBuilder::replay_relocation(const DecodedRecord& record,
+                                               const Location& location, bool strict) {
   const StoredMessage& stored = record.snapshot.stored;
   auto found = set_.message(stored.message.id);
   if (!found) return found.error();
@@ -379,7 +379,8 @@ void GroupBuilder::emit_message(const QueueId& id, Held& held) {
     const RecipientStatus& status = held.state->recipients[i];
     if (!held.has_row[i] && status == initial_status(held.first_due[i])) continue;
     held.has_row[i] = true;
-    other_rows_.push_back({Family::recipients, recipient_key(id, i), encode_row(status), id, false});
+    other_rows_.push_back(
+        {Family::recipients, recipient_key(id, i), encode_row(status), id, false});
   }
 }
 
@@ -408,13 +409,15 @@ Result<void> GroupBuilder::emit_rows() {
     auto counter = set_.lane(lane);
     if (!counter) return counter.error();
     (*counter)->group = group_.number;
-    counted(Family::lanes, lane_key(lane), (*counter)->row.queued == 0, encode_row((*counter)->row));
+    counted(Family::lanes, lane_key(lane), (*counter)->row.queued == 0,
+            encode_row((*counter)->row));
   }
   for (const auto& [flow, changed] : flows_) {
     auto counter = set_.flow(flow);
     if (!counter) return counter.error();
     (*counter)->group = group_.number;
-    counted(Family::flows, flow_key(flow), (*counter)->row.queued == 0, encode_row((*counter)->row));
+    counted(Family::flows, flow_key(flow), (*counter)->row.queued == 0,
+            encode_row((*counter)->row));
   }
   for (const auto& [content, changed] : contents_) {
     auto counter = set_.content(content);

@@ -21,14 +21,15 @@ namespace mansio::spool {
 /// Everything that follows from a group once it is durable.
 struct Group {
   std::uint64_t number = 0;
-  std::string octets;                 ///< as appended to the journal
+  std::string octets;  ///< as appended to the journal
   GroupPlace place;
   IndexChanges changes;
   std::vector<Event> events;
   std::map<std::uint64_t, LiveChange> live;
   std::vector<std::pair<std::string, Totals>> totals;  ///< absolute, of the tenants that changed
-  std::vector<QueueId> contents_done; ///< files that no message uses any more
+  std::vector<QueueId> contents_done;                  ///< files that no message uses any more
   std::uint32_t records = 0;
+
   bool empty() const { return records == 0; }
 };
 
@@ -51,12 +52,13 @@ class GroupBuilder {
 
   /// Applies a record of the journal again. None: the record does not fit the state.
   Result<Effect> replay(const DecodedRecord& record, const RecordHeader& header,
-                      std::uint64_t offset);
+                        std::uint64_t offset);
   /// As replay, for a journal with holes: what no longer fits is left out.
   Result<Effect> salvage(const DecodedRecord& record, const RecordHeader& header,
-                       std::uint64_t offset);
+                         std::uint64_t offset);
 
   std::size_t octets() const { return group_.octets.size(); }
+
   bool empty() const { return group_.empty(); }
 
   /// Seals the records for their place and hands out the group. `position.offset` is set for the
@@ -71,9 +73,9 @@ class GroupBuilder {
   Result<Answer> apply_one(const Operation& operation);
   Result<void> apply_notices(const std::vector<Admit>& notices);
   Result<Effect> replay_operation(const DecodedRecord& record, const Location& location,
-                                std::uint64_t sequence, bool strict);
+                                  std::uint64_t sequence, bool strict);
   Result<Effect> replay_relocation(const DecodedRecord& record, const Location& location,
-                                 bool strict);
+                                   bool strict);
   Result<void> absorb(Held& held, const std::shared_ptr<StoredMessage>& before, Applied& applied,
                       const Location& location);
   Result<void> count_recipients(const StoredMessage* before, const StoredMessage& after,
@@ -88,9 +90,9 @@ class GroupBuilder {
 
   WorkingSet& set_;
   Group group_;
-  std::vector<std::size_t> starts_;        // of the records in group_.octets
+  std::vector<std::size_t> starts_;  // of the records in group_.octets
   std::vector<QueueId> dirty_;
-  std::vector<QueueId> placed_;            // messages whose record is in this group
+  std::vector<QueueId> placed_;  // messages whose record is in this group
   std::vector<RowChange> due_rows_, other_rows_;
   std::map<std::string, bool> tenants_;
   std::map<LaneKey, bool> lanes_;

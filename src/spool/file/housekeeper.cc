@@ -60,15 +60,15 @@ void Housekeeper::round(bool flush) {
   if (auto done = store_.index->write_pending(); !done) {
     return committer_->latch("the index cannot be written");
   }
-  const std::uint64_t per_flush =
-      std::min(journal_per_flush_max, 4 * store_.options.segment_size);
+  const std::uint64_t per_flush = std::min(journal_per_flush_max, 4 * store_.options.segment_size);
   const std::uint64_t unflushed = store_.journal->written_total() - flushed_total_;
   if (flush || unflushed >= per_flush ||
       store_.journal->waits_for_flush(store_.index->flushed_group())) {
     flush_index();
   }
   auto freed = store_.journal->recycle(store_.index->flushed_group());
-  if (!freed) return committer_->latch("a segment cannot be given back: " + freed.error().message());
+  if (!freed)
+    return committer_->latch("a segment cannot be given back: " + freed.error().message());
   relocate();
   {
     const std::lock_guard counters(mutex_);
@@ -118,9 +118,8 @@ void Housekeeper::relocate() {
         if (type != RecordType::admit && type != RecordType::relocate) return;
         const auto record = decode_record(at.view);
         if (!record) return;
-        const QueueId id = type == RecordType::admit
-                               ? std::get<Admit>(record->operation).message.id
-                               : record->snapshot.stored.message.id;
+        const QueueId id = type == RecordType::admit ? std::get<Admit>(record->operation).message.id
+                                                     : record->snapshot.stored.message.id;
         auto row = view.message(id);
         if (!row || !*row || (*row)->location.epoch != segment->header.epoch ||
             (*row)->location.record_offset != at.offset) {

@@ -15,6 +15,7 @@ namespace mansio::spool {
 class Housekeeper {
  public:
   explicit Housekeeper(Store& store) : store_(store) {}
+
   ~Housekeeper() { stop(); }
 
   void start(Committer& committer);
@@ -36,11 +37,11 @@ class Housekeeper {
   Store& store_;
   Committer* committer_ = nullptr;
 
-  std::mutex round_mutex_;               // one round at a time; guards the members below
-  std::uint64_t flushed_total_ = 0;      // journal octets when the index was last flushed
+  std::mutex round_mutex_;           // one round at a time; guards the members below
+  std::uint64_t flushed_total_ = 0;  // journal octets when the index was last flushed
   std::uint64_t rounds_ = 0, noted_group_ = 0;
 
-  mutable std::mutex mutex_;             // the members below
+  mutable std::mutex mutex_;  // the members below
   std::condition_variable wake_;
   bool kicked_ = false, stopping_ = false;
   std::uint64_t recycled_ = 0, relocated_ = 0, flushes_ = 0;

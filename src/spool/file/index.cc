@@ -134,6 +134,7 @@ void Index::open(bool create) {
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const char* name : family_names) descriptors.emplace_back(name, rows);
   auto& history = descriptors[static_cast<std::size_t>(Family::history)].options;
+
   struct FilterFactory final : rocksdb::CompactionFilterFactory {
     FilterFactory(Clock& clock, Duration keep) : clock_(clock), keep_(keep) {}
 
@@ -147,6 +148,7 @@ void Index::open(bool create) {
     Clock& clock_;
     Duration keep_;
   };
+
   history.compaction_filter_factory =
       std::make_shared<FilterFactory>(clock_, options_.history_keep);
   history.periodic_compaction_seconds = 24 * 3600;
@@ -190,8 +192,7 @@ Result<std::optional<std::string>> Index::read(Family family, std::string_view k
   rocksdb::ReadOptions how;
   how.snapshot = snapshot;
   std::string value;
-  const auto status =
-      db_->Get(how, handles_[static_cast<std::size_t>(family)], slice(key), &value);
+  const auto status = db_->Get(how, handles_[static_cast<std::size_t>(family)], slice(key), &value);
   if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return to_error(status);
   return std::optional<std::string>(std::move(value));
@@ -349,8 +350,7 @@ Result<std::unique_ptr<Index::View>> Index::view() {
   return std::make_unique<View>(*this);
 }
 
-Index::View::View(const Index& index)
-    : index_(index), snapshot_(index.db_->GetSnapshot()) {}
+Index::View::View(const Index& index) : index_(index), snapshot_(index.db_->GetSnapshot()) {}
 
 Index::View::~View() { index_.db_->ReleaseSnapshot(snapshot_); }
 

@@ -31,9 +31,7 @@ class WriteBufferManager;
 
 namespace mansio::spool {
 
-enum class Family : std::uint8_t {
-  messages, recipients, due, lanes, flows, totals, history, meta
-};
+enum class Family : std::uint8_t { messages, recipients, due, lanes, flows, totals, history, meta };
 inline constexpr std::size_t families = 8;
 
 struct RowChange {
@@ -59,7 +57,7 @@ struct IndexChanges {
 struct IndexOptions {
   std::filesystem::path path;
   QueueId instance;
-  bool create = false;               ///< false: a missing store is an error (76)
+  bool create = false;  ///< false: a missing store is an error (76)
   std::uint64_t memory = 48ull << 20;
   std::uint64_t overlay_memory = 8ull << 20;
   Duration history_keep{};
@@ -79,8 +77,10 @@ class Index {
   // ---- what RocksDB holds, without the overlay: for the committer, which keeps the rest itself
   Result<std::optional<std::string>> stored(Family family, std::string_view key) const;
   Result<std::optional<MessageRow>> stored_message(const QueueId& id) const;
+
   /// Groups up to this one are in RocksDB, so that the committer may forget what it knew of them.
   std::uint64_t written_group() const { return written_group_.load(std::memory_order_acquire); }
+
   /// Groups up to this one survive a loss of power.
   std::uint64_t flushed_group() const { return flushed_group_.load(std::memory_order_acquire); }
 
@@ -112,6 +112,7 @@ class Index {
     const Index& index_;
     const rocksdb::Snapshot* snapshot_;
   };
+
   /// Writes the overlay first.
   Result<std::unique_ptr<View>> view();
 
@@ -120,9 +121,11 @@ class Index {
  private:
   struct Pending {
     std::optional<std::string> value;
-    bool fresh = false;              // RocksDB has no such row: a deletion just forgets it
+    bool fresh = false;  // RocksDB has no such row: a deletion just forgets it
   };
+
   using Rows = std::unordered_map<std::string, Pending>;
+
   struct PendingHistory {
     std::uint64_t first = 0;
     std::string value;
@@ -147,8 +150,8 @@ class Index {
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
   Position opened_at_;
 
-  mutable std::mutex mutex_;         // the overlay, and the order of writes
-  std::mutex flush_mutex_;           // one flush at a time
+  mutable std::mutex mutex_;  // the overlay, and the order of writes
+  std::mutex flush_mutex_;    // one flush at a time
   std::array<Rows, families> overlay_;
   std::unordered_map<QueueId, PendingHistory> history_;
   Position merged_;

@@ -107,9 +107,8 @@ Result<GroupPlace> Journal::place(std::uint64_t octets, std::uint64_t group,
   std::unique_lock lock(mutex_);
   if (stopped_) return *stopped_;
   if (!head_ || head_->header.size - head_->end < octets) {
-    prepared_.wait(lock, [&] {
-      return next_ != nullptr || stopped_ || (closing_ && short_of_space_);
-    });
+    prepared_.wait(lock,
+                   [&] { return next_ != nullptr || stopped_ || (closing_ && short_of_space_); });
     if (stopped_) return *stopped_;
     if (next_ == nullptr) return ErrorCode(ENOSPC, boost::system::system_category());
     // The header goes to disk with the first group: both are in the file that is synced then.
@@ -142,7 +141,8 @@ Result<void> Journal::zero_fill(File& file) {
   const std::string zeros(1 << 20, '\0');
   for (std::uint64_t at = 0; at < segment_size_; at += zeros.size()) {
     const std::uint64_t length = std::min<std::uint64_t>(zeros.size(), segment_size_ - at);
-    auto done = file.write_at(at, std::string_view(zeros).substr(0, static_cast<std::size_t>(length)));
+    auto done =
+        file.write_at(at, std::string_view(zeros).substr(0, static_cast<std::size_t>(length)));
     if (!done) return done.error();
   }
   return {};
@@ -238,8 +238,8 @@ Result<std::size_t> Journal::recycle(std::uint64_t flushed_group) {
     const std::lock_guard lock(mutex_);
     for (auto it = segments_.begin(); it != segments_.end();) {
       const SegmentPtr& segment = it->second;
-      const bool covered = segment->last_group <= flushed_group &&
-                           segment->changed_group <= flushed_group;
+      const bool covered =
+          segment->last_group <= flushed_group && segment->changed_group <= flushed_group;
       // One owner is the map: a reader that holds the segment delays its reuse.
       if (segment != head_ && segment->live_records == 0 && covered && segment.use_count() == 1) {
         freed.push_back(segment);
@@ -262,8 +262,7 @@ Result<void> Journal::release_file(const std::filesystem::path& path) {
     if (free_.size() >= free_files_max) {
       // fall through to unlink, outside the lock
     } else {
-      const std::filesystem::path spare =
-          folder_ / ("free-" + path.filename().string().substr(8));
+      const std::filesystem::path spare = folder_ / ("free-" + path.filename().string().substr(8));
       auto done = files_.rename(path, spare);
       if (!done) return done.error();
       free_.push_back(spare);

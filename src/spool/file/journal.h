@@ -1,6 +1,6 @@
 // The segments of the journal: where the next group goes, which files may be reused.
-// Thread safety: place(), written() by the committer; prepare(), recycle() by the housekeeper; the rest from
-// any thread.
+// Thread safety: place(), written() by the committer; prepare(), recycle() by the housekeeper; the
+// rest from any thread.
 #pragma once
 
 #include <condition_variable>
@@ -40,6 +40,7 @@ class Journal {
   // ---- committer
   /// The largest group that any segment can take.
   std::uint64_t capacity() const { return segment_size_ - segment_header_size; }
+
   /// Room left in the head, 0 if a new segment is needed.
   std::uint64_t room() const;
   /// The place for a group; takes the prepared segment into use where the head is too full.

@@ -29,11 +29,13 @@ std::string end_of(std::string_view prefix);
 std::optional<QueueId> parse_message_key(std::string_view key);
 std::optional<LaneKey> parse_lane_key(std::string_view key);
 std::optional<FlowKey> parse_flow_key(std::string_view key);
+
 struct DueKeyParts {
   FlowKey flow;
   Time due{};
   QueueId id;
 };
+
 std::optional<DueKeyParts> parse_due_key(std::string_view key);
 std::optional<std::uint32_t> parse_recipient_key(std::string_view key, QueueId& id);
 std::optional<std::uint64_t> parse_segment_key(std::string_view key);

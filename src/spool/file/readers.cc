@@ -132,19 +132,20 @@ Result<FlowPage> Readers::flows_now(const std::string& resume, std::size_t limit
   FlowPage page;
   std::string last;
   bool readable = true;
-  auto done = (*view)->scan(Family::flows, resume, "", [&](std::string_view key, std::string_view value) {
-    if (page.flows.size() >= limit) {
-      page.resume = last + '\0';
-      return false;
-    }
-    auto flow = parse_flow_key(key);
-    FlowRow row;
-    readable = flow && decode_row(value, row);
-    if (!readable) return false;
-    page.flows.push_back({std::move(*flow), row.queued, row.earliest});
-    last = key;
-    return true;
-  });
+  auto done =
+      (*view)->scan(Family::flows, resume, "", [&](std::string_view key, std::string_view value) {
+        if (page.flows.size() >= limit) {
+          page.resume = last + '\0';
+          return false;
+        }
+        auto flow = parse_flow_key(key);
+        FlowRow row;
+        readable = flow && decode_row(value, row);
+        if (!readable) return false;
+        page.flows.push_back({std::move(*flow), row.queued, row.earliest});
+        last = key;
+        return true;
+      });
   if (!done) return done.error();
   if (!readable) return make_error_code(Errc::corrupt);
   return page;
@@ -156,19 +157,20 @@ Result<LanePage> Readers::lanes_now(const std::string& resume, std::size_t limit
   LanePage page;
   std::string last;
   bool readable = true;
-  auto done = (*view)->scan(Family::lanes, resume, "", [&](std::string_view key, std::string_view value) {
-    if (page.lanes.size() >= limit) {
-      page.resume = last + '\0';
-      return false;
-    }
-    auto lane = parse_lane_key(key);
-    LaneRow row;
-    readable = lane && decode_row(value, row);
-    if (!readable) return false;
-    page.lanes.push_back({std::move(*lane), row.queued, row.held, row.oldest});
-    last = key;
-    return true;
-  });
+  auto done =
+      (*view)->scan(Family::lanes, resume, "", [&](std::string_view key, std::string_view value) {
+        if (page.lanes.size() >= limit) {
+          page.resume = last + '\0';
+          return false;
+        }
+        auto lane = parse_lane_key(key);
+        LaneRow row;
+        readable = lane && decode_row(value, row);
+        if (!readable) return false;
+        page.lanes.push_back({std::move(*lane), row.queued, row.held, row.oldest});
+        last = key;
+        return true;
+      });
   if (!done) return done.error();
   if (!readable) return make_error_code(Errc::corrupt);
   return page;
@@ -228,16 +230,17 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
     if (error) return error;
     return page;
   }
-  auto done = (*view)->scan(Family::messages, from, "", [&](std::string_view key, std::string_view) {
-    const auto id = parse_message_key(key);
-    if (!id) return true;  // `spool check` reports it
-    if (page.messages.size() >= limit || rows >= rows_per_listing) {
-      page.resume = id->to_string();
-      return false;
-    }
-    ++rows;
-    return consider(*id);
-  });
+  auto done =
+      (*view)->scan(Family::messages, from, "", [&](std::string_view key, std::string_view) {
+        const auto id = parse_message_key(key);
+        if (!id) return true;  // `spool check` reports it
+        if (page.messages.size() >= limit || rows >= rows_per_listing) {
+          page.resume = id->to_string();
+          return false;
+        }
+        ++rows;
+        return consider(*id);
+      });
   if (!done) return done.error();
   if (error) return error;
   return page;
@@ -259,7 +262,8 @@ Result<std::string> read_stored_content(Store& store, const MessageRow& row, std
     octets.resize(*got);
   } else {
     auto got = store.contents->read(row.stored.message.content.id, offset, wanted);
-    if (!got && got.error() == make_error_code(Errc::missing)) return make_error_code(Errc::corrupt);
+    if (!got && got.error() == make_error_code(Errc::missing))
+      return make_error_code(Errc::corrupt);
     if (!got) return got;
     octets = std::move(*got);
   }

@@ -14,6 +14,7 @@ class Readers {
  public:
   /// `quarantine` is called for a message whose content has a wrong checksum.
   Readers(Store& store, std::function<void(const QueueId&, std::string)> quarantine);
+
   void stop() { work_.stop(); }
 
   void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,

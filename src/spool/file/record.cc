@@ -247,9 +247,8 @@ ContentPlace append_admit(std::string& out, std::uint64_t sequence, const Admit&
   encode_times(body, admit.due);
   out += body.octets();
   const auto& octets = admit.message.content.octets;
-  const ContentPlace place =
-      append_content(out, start, octets != nullptr,
-                     octets ? std::string_view(*octets) : std::string_view());
+  const ContentPlace place = append_content(
+      out, start, octets != nullptr, octets ? std::string_view(*octets) : std::string_view());
   end_record(out, start);
   return place;
 }
@@ -312,7 +311,9 @@ std::optional<DecodedRecord> decode_record(const RecordView& record) {
   Decoder in(record.body);
   bool ok = false;
   switch (record.header.type) {
-    case RecordType::group: ok = decode(record.body, out.group); break;
+    case RecordType::group:
+      ok = decode(record.body, out.group);
+      break;
     case RecordType::admit: {
       Admit admit;
       ok = decode_admit(in, record.body, admit, out.content);

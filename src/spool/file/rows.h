@@ -13,16 +13,16 @@ namespace mansio::spool {
 
 /// A place in the journal and how far everything before it has been applied.
 struct Position {
-  std::uint64_t epoch = 0;      ///< 0: before the first segment
-  std::uint64_t offset = 0;     ///< of the next group
-  std::uint64_t group = 0;      ///< the last group applied
-  std::uint64_t sequence = 1;   ///< of the next event
+  std::uint64_t epoch = 0;     ///< 0: before the first segment
+  std::uint64_t offset = 0;    ///< of the next group
+  std::uint64_t group = 0;     ///< the last group applied
+  std::uint64_t sequence = 1;  ///< of the next event
 };
 
 /// Where a message's admit (or relocate) record and its content are.
 struct Location {
   std::uint64_t epoch = 0;
-  std::uint64_t record_offset = 0;   ///< in the segment
+  std::uint64_t record_offset = 0;  ///< in the segment
   std::uint32_t record_length = 0;
   bool in_record = true;             ///< false: the content has a file of its own
   std::uint32_t content_offset = 0;  ///< from the start of the record
@@ -34,7 +34,7 @@ struct MessageRow {
   StoredMessage stored;
   Location location;
   std::vector<Time> first_due;
-  std::vector<bool> has_row;         ///< per recipient; not stored
+  std::vector<bool> has_row;  ///< per recipient; not stored
 };
 
 struct LaneRow {

@@ -17,7 +17,7 @@ inline constexpr std::uint32_t spool_format = 1;
 struct Stamp {
   std::uint32_t format = spool_format;
   QueueId instance;
-  bool ready = false;              ///< false: its creation has not finished; nothing is in it
+  bool ready = false;  ///< false: its creation has not finished; nothing is in it
 };
 
 std::string encode_stamp(const Stamp& stamp);
@@ -26,10 +26,10 @@ std::optional<Stamp> decode_stamp(std::string_view octets);
 
 /// Lower bounds that a reopened spool must reach, or it is not the one that was closed.
 struct HighWater {
-  std::uint64_t group = 0;         ///< newest synced group
-  std::uint64_t sequence = 0;      ///< next event sequence
-  std::uint64_t messages = 0;      ///< exact only if clean
-  bool clean = false;              ///< written by an orderly stop: nothing follows
+  std::uint64_t group = 0;     ///< newest synced group
+  std::uint64_t sequence = 0;  ///< next event sequence
+  std::uint64_t messages = 0;  ///< exact only if clean
+  bool clean = false;          ///< written by an orderly stop: nothing follows
 };
 
 /// Two slots written in turn, so that a torn write leaves the older one.

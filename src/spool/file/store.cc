@@ -57,6 +57,7 @@ Store::Store(FileSpoolOptions given, Clock& the_clock, bool rebuild)
 
 void Store::identify() {
   struct stat facts {};
+
   const bool present = ::lstat(options.path.c_str(), &facts) == 0;
   if (!present && options.must_exist) {
     throw OpenError(76, options.path.string() + ": there is no spool, but there should be one");
@@ -75,8 +76,8 @@ void Store::identify() {
       return name == "lock" || name == "stamp.tmp" || name == "lost+found";
     });
     if (!names->empty()) {
-      throw OpenError(76, options.path.string() + ": not a spool: it has no stamp, but " +
-                              names->front());
+      throw OpenError(
+          76, options.path.string() + ": not a spool: it has no stamp, but " + names->front());
     }
     if (options.must_exist) {
       throw OpenError(76, options.path.string() + ": empty, but there should be a spool");
@@ -103,8 +104,11 @@ void Store::create() {
   std::error_code ignored;
   std::filesystem::remove_all(path_of("index"), ignored);
   require(files->make_directory(path_of("index")), path_of("index"));
-  { const Index first({path_of("index"), stamp.instance, true, options.index_memory,
-                       options.overlay_memory, options.history_keep}, clock); }
+  {
+    const Index first({path_of("index"), stamp.instance, true, options.index_memory,
+                       options.overlay_memory, options.history_keep},
+                      clock);
+  }
   auto file = files->open(path_of("high-water"), OpenMode::create);
   if (!file) fail_open(path_of("high-water"), file.error());
   HighWaterFile mark(std::move(*file));
@@ -123,8 +127,8 @@ void Store::open_parts(bool rebuild) {
     }
   }
   require(files->make_directory(path_of("quarantine")), path_of("quarantine"));
-  journal = std::make_unique<Journal>(*files, path_of("journal"), stamp.instance,
-                                      options.segment_size);
+  journal =
+      std::make_unique<Journal>(*files, path_of("journal"), stamp.instance, options.segment_size);
   std::vector<std::string> damage;
   require(journal->load(damage), path_of("journal"));
   if (!damage.empty()) {
@@ -132,8 +136,8 @@ void Store::open_parts(bool rebuild) {
     for (const std::string& text : damage) notes.push_back("journal: left out " + text);
   }
   if (rebuild) {
-    const auto aside = path_of("quarantine") /
-                       fmt::format("index-{}", clock.now().time_since_epoch().count());
+    const auto aside =
+        path_of("quarantine") / fmt::format("index-{}", clock.now().time_since_epoch().count());
     if (std::filesystem::exists(path_of("index"))) {
       require(files->rename(path_of("index"), aside), path_of("index"));
       notes.push_back("the old index is kept as " + aside.string());
@@ -279,9 +283,10 @@ void Store::rebuild_index() {
   for (const SegmentPtr& segment : journal->segments()) salvage_segment(segment);
   journal->set_head(nullptr, last_group);
   require(index->flush(), path_of("index"));
-  notes.push_back(fmt::format("{} messages were found; outcomes that only the old index knew are "
-                              "lost, so that a delivery may be repeated",
-                              set->message_count()));
+  notes.push_back(
+      fmt::format("{} messages were found; outcomes that only the old index knew are "
+                  "lost, so that a delivery may be repeated",
+                  set->message_count()));
 }
 
 void Store::salvage_segment(const SegmentPtr& segment) {
@@ -348,21 +353,19 @@ bool Store::has_outcome_since(const Index::View& view, const FoundMark& mark,
   bool found = false;
   const std::string prefix = message_key(mark.doubt.id);
   // An unreadable history proves nothing: the recipient stays in doubt.
-  (void)view.scan(Family::history, prefix, end_of(prefix),
-                  [&](std::string_view, std::string_view value) {
-                    Decoder in(value);
-                    in.u8();
-                    in.time();
-                    HistoryEntry entry;
-                    while (!in.at_end() && decode(in, entry)) {
-                      const bool outcome = entry.kind != EventKind::accepted &&
-                                           entry.kind != EventKind::retried &&
-                                           entry.kind != EventKind::notice;
-                      found = found || (outcome && entry.seq > mark.sequence &&
-                                        entry.recipient == recipient);
-                    }
-                    return !found;
-                  });
+  (void)view.scan(
+      Family::history, prefix, end_of(prefix), [&](std::string_view, std::string_view value) {
+        Decoder in(value);
+        in.u8();
+        in.time();
+        HistoryEntry entry;
+        while (!in.at_end() && decode(in, entry)) {
+          const bool outcome = entry.kind != EventKind::accepted &&
+                               entry.kind != EventKind::retried && entry.kind != EventKind::notice;
+          found = found || (outcome && entry.seq > mark.sequence && entry.recipient == recipient);
+        }
+        return !found;
+      });
   return found;
 }
 

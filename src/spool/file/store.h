@@ -39,7 +39,7 @@ class Store {
   std::shared_ptr<AttemptMarks> marks;
   std::unique_ptr<WorkQueue> content_work;
   std::unique_ptr<ContentFiles> contents;
-  std::vector<FoundMark> found_marks;    ///< for recipients that had no outcome
+  std::vector<FoundMark> found_marks;  ///< for recipients that had no outcome
   std::uint64_t last_group = 0;
   std::uint64_t replayed_groups = 0;
   std::vector<std::string> notes;

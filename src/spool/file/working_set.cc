@@ -29,8 +29,7 @@ bool decode_count(std::string_view octets, std::uint64_t& count) {
 
 }  // namespace
 
-WorkingSet::WorkingSet(const Index& index, std::uint64_t memory)
-    : index_(index), memory_(memory) {}
+WorkingSet::WorkingSet(const Index& index, std::uint64_t memory) : index_(index), memory_(memory) {}
 
 Result<void> WorkingSet::load() {
   const Index::View view(index_);

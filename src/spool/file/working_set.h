@@ -21,7 +21,7 @@ class WorkingSet {
   /// A message in work. `state` null: there is no such message (any more).
   struct Held {
     std::shared_ptr<StoredMessage> state;
-    Location location;                  ///< epoch 0: in the group under construction
+    Location location;  ///< epoch 0: in the group under construction
     std::vector<Time> first_due;
     std::vector<bool> has_row;
     // What the group under construction did to it.
@@ -49,10 +49,15 @@ class WorkingSet {
   Result<Counter<FlowRow>*> flow(const FlowKey& flow);
   /// Number of messages that use a content file.
   Result<Counter<std::uint64_t>*> content(const QueueId& content);
+
   Totals& totals(const std::string& tenant) { return totals_[tenant]; }
+
   LiveRow& live(std::uint64_t epoch) { return live_[epoch]; }
+
   const std::map<std::string, Totals>& all_totals() const { return totals_; }
+
   std::map<std::uint64_t, LiveRow>& all_live() { return live_; }
+
   std::uint64_t message_count() const;
 
   /// Tells the size of a message after it changed in `group`.
@@ -70,7 +75,7 @@ class WorkingSet {
   const Index& index_;
   const std::uint64_t memory_;
   std::unordered_map<QueueId, Held> messages_;
-  std::list<QueueId> order_;            // least recently used first
+  std::list<QueueId> order_;  // least recently used first
   std::uint64_t octets_ = 0;
   std::unordered_map<std::string, Counter<LaneRow>> lanes_;
   std::unordered_map<std::string, Counter<FlowRow>> flows_;
