@@ -15,7 +15,8 @@ constexpr double exact = 0.5;
 
 TEST(RetrySchedule, DelaysGrowByTheFactorUpToTheCeiling) {
   const RetrySchedule schedule({});
-  const Duration expected[] = {minutes(15), minutes(30), hours(1), hours(2), hours(4), hours(4), hours(4)};
+  const Duration expected[] = {minutes(15), minutes(30), hours(1), hours(2),
+                               hours(4),    hours(4),    hours(4)};
   for (std::uint32_t i = 0; i < std::size(expected); ++i) {
     EXPECT_EQ(schedule.delay(i + 1, exact), expected[i]) << "deferral " << i + 1;
   }

@@ -27,7 +27,8 @@ QueueId id_of(std::uint8_t number) {
   return id;
 }
 
-FlowKey flow(const std::string& destination = "a.example", PriorityClass klass = PriorityClass::normal) {
+FlowKey flow(const std::string& destination = "a.example",
+             PriorityClass klass = PriorityClass::normal) {
   return {{destination, "default"}, klass, 0};
 }
 
@@ -168,7 +169,8 @@ TEST(Scheduler, SplitsAnEntryOverTransactions) {
   auto third = scheduler.take(flow().lane, 2, at(0));
   ASSERT_TRUE(first && second && third);
   EXPECT_EQ(first->second.recipients.size() + second->second.recipients.size() +
-                third->second.recipients.size(), 5u);
+                third->second.recipients.size(),
+            5u);
   EXPECT_FALSE(scheduler.take(flow().lane, 2, at(0)));
   EXPECT_EQ(scheduler.entries_in_flight(), 3u);
   scheduler.put_back(flow(), second->second, at(0));
@@ -260,7 +262,8 @@ TEST(Scheduler, LanesTakeTurnsAtTheBudgetAndTheReserveServesSmallOnes) {
   options.sessions_max = 4;
   options.sessions_reserve = 1;
   Scheduler scheduler(options);
-  for (std::uint8_t i = 0; i < 200; ++i) scheduler.add(flow("giant.example"), entry(i, at(0)), at(0));
+  for (std::uint8_t i = 0; i < 200; ++i)
+    scheduler.add(flow("giant.example"), entry(i, at(0)), at(0));
   EXPECT_EQ(only<OpenSession>(scheduler.take_actions()).size(), 4u);
   scheduler.add(flow("small.example"), entry(250, at(0)), at(0));
   const auto opened = only<OpenSession>(scheduler.take_actions());
@@ -273,6 +276,26 @@ TEST(Scheduler, LanesTakeTurnsAtTheBudgetAndTheReserveServesSmallOnes) {
   const auto next = only<OpenSession>(scheduler.take_actions());
   ASSERT_EQ(next.size(), 1u);
   EXPECT_EQ(next[0].lane.destination, "late.example") << "the giant has had its turn";
+}
+
+TEST(Scheduler, slimta_26_a_hint_without_mail_behind_it_does_no_harm) {
+  Scheduler scheduler({});
+  scheduler.on_disk(flow(), {at(0), id_of(1)}, at(0));
+  ASSERT_EQ(only<LoadPage>(scheduler.take_actions()).size(), 1u);
+  scheduler.page_loaded(flow(), {}, true, at(0));
+  EXPECT_TRUE(scheduler.take_actions().empty());
+  EXPECT_EQ(scheduler.lanes(), 0u);
+  EXPECT_FALSE(scheduler.next_wakeup());
+}
+
+TEST(Scheduler, APageThatCannotBeReadIsAskedForAgain) {
+  Scheduler scheduler({});
+  scheduler.on_disk(flow(), {at(0), id_of(1)}, at(0));
+  scheduler.take_actions();
+  scheduler.page_failed(flow(), at(0));
+  ASSERT_TRUE(scheduler.next_wakeup());
+  scheduler.tick(*scheduler.next_wakeup());
+  EXPECT_EQ(only<LoadPage>(scheduler.take_actions()).size(), 1u);
 }
 
 TEST(Scheduler, BlockedMailComesBackAfterUnblock) {
@@ -300,7 +323,13 @@ TEST(SchedulerProperty, NothingIsLostOrDoneTwiceWhateverTheOrderOfEvents) {
     Scheduler scheduler(options);
     std::map<std::string, std::map<DueCursor, Entry>> disk;
     std::map<DueCursor, int> worked;
-    struct Page { FlowKey flow; std::vector<Entry> entries; bool end; };
+
+    struct Page {
+      FlowKey flow;
+      std::vector<Entry> entries;
+      bool end;
+    };
+
     std::vector<Page> pages;
     std::vector<std::pair<FlowKey, Entry>> flying;
     std::map<std::string, std::uint32_t> sessions;
@@ -310,12 +339,16 @@ TEST(SchedulerProperty, NothingIsLostOrDoneTwiceWhateverTheOrderOfEvents) {
     Time now = at(0);
     const auto act = [&] {
       for (const Action& action : scheduler.take_actions()) {
-        if (const auto* open = std::get_if<OpenSession>(&action)) ++sessions[open->lane.destination];
+        if (const auto* open = std::get_if<OpenSession>(&action))
+          ++sessions[open->lane.destination];
         if (const auto* load = std::get_if<LoadPage>(&action)) {
           Page page{load->flow, {}, true};
           for (const auto& [place, stored] : disk[load->flow.lane.destination]) {
             if (load->after && place <= *load->after) continue;
-            if (page.entries.size() >= load->limit) { page.end = false; break; }
+            if (page.entries.size() >= load->limit) {
+              page.end = false;
+              break;
+            }
             page.entries.push_back(stored);
           }
           pages.push_back(std::move(page));

@@ -98,7 +98,7 @@ World::World(WorldOptions options)
 World::~World() { stop(); }
 
 void World::start() {
-  spool_ = house_->open();
+  spool_ = std::make_unique<FailingSpool>(house_->open());
   Queue::Ports ports{
       *spool_,
       clock_,

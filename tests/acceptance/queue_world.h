@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "acceptance/failing_spool.h"
 #include "base/event.h"
 #include "queue/queue.h"
 #include "testing/run.h"
@@ -93,6 +94,8 @@ class World {
 
   fake::VirtualClock& clock() { return clock_; }
 
+  FailingSpool& spool() { return *spool_; }
+
   Queue& queue() { return *queue_; }
 
   SpoolHouse& house() { return *house_; }
@@ -108,7 +111,7 @@ class World {
   std::uint64_t seed_;
   std::shared_ptr<fake::ScriptedTarget> target_;
   std::unique_ptr<SpoolHouse> house_;
-  std::unique_ptr<spool::Spool> spool_;
+  std::unique_ptr<FailingSpool> spool_;
   std::unique_ptr<Queue> queue_;
 };
 

@@ -56,6 +56,21 @@ TEST_P(SlimtaQueue, slimta_17_recipients_of_three_domains_go_their_own_ways) {
   }
 }
 
+TEST_P(SlimtaQueue, slimta_18_what_the_store_answers_reaches_whoever_submits) {
+  World world(options(every(std::chrono::hours(1))));
+  for (const auto status : {spool::Status::full, spool::Status::refused, spool::Status::unknown}) {
+    world.spool().answer_admits(status);
+    const Admitted admitted = world.submit("s@b.example", {"a@x.example"});
+    EXPECT_EQ(admitted.status, status);
+    EXPECT_EQ(admitted.detail, "injected by the test");
+  }
+  world.pass(std::chrono::hours(1));
+  EXPECT_EQ(world.target().size(), 0u) << "nothing that was not accepted is delivered";
+  world.spool().answer_admits(std::nullopt);
+  EXPECT_EQ(world.submit("s@b.example", {"a@x.example"}).status, spool::Status::committed);
+  EXPECT_TRUE(world.run_until_empty());
+}
+
 TEST_P(SlimtaQueue, slimta_19_a_temporary_failure_counts_a_try_and_sets_a_new_due_time) {
   World world(options(every(std::chrono::minutes(7))));
   world.target().add({.body = refuse(451, "4.3.0", "later")});

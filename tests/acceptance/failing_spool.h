@@ -1,0 +1,109 @@
+// A spool that passes everything on to another, but answers admits as a test wants.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "spool/spool.h"
+
+namespace mansio::acceptance {
+
+class FailingSpool final : public spool::Spool {
+ public:
+  explicit FailingSpool(std::unique_ptr<spool::Spool> inner) : inner_(std::move(inner)) {}
+
+  /// From now on admits are answered so and not carried out; nullopt: as usual.
+  void answer_admits(std::optional<spool::Status> status) { admits_ = status; }
+
+  void submit(std::vector<spool::Request> requests, spool::CompletionSink& sink) override {
+    std::vector<spool::Request> passed;
+    std::vector<spool::Answer> answers;
+    for (spool::Request& request : requests) {
+      if (admits_ && std::holds_alternative<spool::Admit>(request.operation)) {
+        spool::Answer answer;
+        answer.tag = request.tag;
+        answer.status = *admits_;
+        answer.detail = "injected by the test";
+        answers.push_back(std::move(answer));
+      } else {
+        passed.push_back(std::move(request));
+      }
+    }
+    if (!answers.empty()) sink.completed(std::move(answers));
+    if (!passed.empty()) inner_->submit(std::move(passed), sink);
+  }
+
+  std::unique_ptr<spool::ContentWriter> open_content(const QueueId& id) override {
+    return inner_->open_content(id);
+  }
+
+  std::unique_ptr<spool::AttemptMark> mark_attempt(const QueueId& id,
+                                                   std::span<const std::uint32_t> recipients,
+                                                   std::uint32_t attempt, bool durable) override {
+    return inner_->mark_attempt(id, recipients, attempt, durable);
+  }
+
+  std::vector<spool::InDoubt> take_in_doubt() override { return inner_->take_in_doubt(); }
+
+  void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
+                spool::Done<spool::DuePage> done) override {
+    inner_->due_page(flow, after, limit, std::move(done));
+  }
+
+  void flows(std::string resume, std::size_t limit, spool::Done<spool::FlowPage> done) override {
+    inner_->flows(std::move(resume), limit, std::move(done));
+  }
+
+  void lanes(std::string resume, std::size_t limit, spool::Done<spool::LanePage> done) override {
+    inner_->lanes(std::move(resume), limit, std::move(done));
+  }
+
+  void get(std::vector<QueueId> ids,
+           spool::Done<std::vector<spool::StoredMessagePtr>> done) override {
+    inner_->get(std::move(ids), std::move(done));
+  }
+
+  void list(const spool::Selector& selector, std::string resume, std::size_t limit,
+            spool::Done<spool::ListPage> done) override {
+    inner_->list(selector, std::move(resume), limit, std::move(done));
+  }
+
+  void read_content(const QueueId& id, std::uint64_t offset, std::uint64_t length,
+                    spool::Done<std::string> done) override {
+    inner_->read_content(id, offset, length, std::move(done));
+  }
+
+  void history(const QueueId& id, spool::Done<std::vector<spool::HistoryEntry>> done) override {
+    inner_->history(id, std::move(done));
+  }
+
+  void events_since(std::uint64_t seq, std::size_t limit,
+                    spool::Done<spool::EventPage> done) override {
+    inner_->events_since(seq, limit, std::move(done));
+  }
+
+  std::vector<spool::TenantTotals> totals() const override { return inner_->totals(); }
+
+  spool::Health health() const override { return inner_->health(); }
+
+  void on_latched(std::function<void(std::string)> notify) override {
+    inner_->on_latched(std::move(notify));
+  }
+
+  std::vector<std::pair<std::string, double>> statistics() const override {
+    return inner_->statistics();
+  }
+
+  void checkpoint() override { inner_->checkpoint(); }
+
+  void stop() override { inner_->stop(); }
+
+ private:
+  std::unique_ptr<spool::Spool> inner_;
+  std::optional<spool::Status> admits_;
+};
+
+}  // namespace mansio::acceptance
