@@ -23,13 +23,32 @@ std::string needs_restart(const settings::Settings& old, const settings::Setting
   return {};
 }
 
+/// Outbound connections take at most half of the descriptors; the listeners have the other half.
+std::shared_ptr<const settings::Settings> within_descriptors(settings::Settings settings,
+                                                             std::size_t descriptors) {
+  const auto most =
+      static_cast<std::uint32_t>(std::clamp<std::size_t>(descriptors / 2, 8, 1u << 30));
+  auto& server = settings.server;
+  if (server.connections_out_max > most) {
+    log::warning("connections_limited")
+        .field("setting", "server.connections_out_max")
+        .field("wanted", server.connections_out_max)
+        .field("limit", most)
+        .field("descriptors", descriptors);
+    server.connections_out_max = most;
+    server.connections_out_reserve = std::min(server.connections_out_reserve, most / 4);
+  }
+  return std::make_shared<const settings::Settings>(std::move(settings));
+}
+
 }  // namespace
 
 Daemon::Daemon(boost::asio::io_context& control, std::string config_path,
                settings::Settings settings)
     : control_(control),
       config_path_(std::move(config_path)),
-      settings_(std::make_shared<const settings::Settings>(std::move(settings))),
+      descriptors_(net::raise_descriptor_limit()),
+      settings_(within_descriptors(std::move(settings), descriptors_)),
       clock_(make_system_clock()) {}
 
 Daemon::~Daemon() = default;
@@ -81,7 +100,6 @@ admin::ApiOptions Daemon::api_options() {
 }
 
 void Daemon::start() {
-  descriptors_ = net::raise_descriptor_limit();
   spool_ = open_spool(*settings_, *clock_);
   spool_->on_latched([this](std::string why) {
     boost::asio::post(control_, [this, why = std::move(why)]() mutable {
@@ -117,7 +135,7 @@ void Daemon::start() {
 void Daemon::reload() {
   net::notify_service_manager("RELOADING=1");
   try {
-    auto fresh = std::make_shared<const settings::Settings>(settings::load(config_path_));
+    auto fresh = within_descriptors(settings::load(config_path_), descriptors_);
     const std::string fixed = needs_restart(*settings_, *fresh);
     if (!fixed.empty()) throw std::runtime_error(fixed + " cannot change without a restart");
     edge_->reload(fresh);

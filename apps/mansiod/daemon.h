@@ -41,8 +41,8 @@ class Daemon {
 
   boost::asio::io_context& control_;
   std::string config_path_;
+  const std::size_t descriptors_;
   std::shared_ptr<const settings::Settings> settings_;
-  std::size_t descriptors_ = 0;
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<Loops> loops_;

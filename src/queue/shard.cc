@@ -43,6 +43,15 @@ Disposition no_channel(const std::string& destination) {
 
 const char* event_of(Outcome outcome) { return to_text(outcome); }
 
+/// The attempt got as far as a transaction: the destination is well, whatever it said of the mail.
+bool reached_destination(const std::vector<Disposition>& dispositions) {
+  return std::ranges::any_of(dispositions, [](const Disposition& disposition) {
+    return disposition.outcome == Outcome::delivered ||
+           (disposition.cause == Cause::reply && disposition.stage >= Stage::mail &&
+            disposition.stage <= Stage::final_dot && disposition.reply.code != 421);
+  });
+}
+
 /// One line per recipient and outcome, when it is durable.
 void log_outcome(const Message& message, const spool::RecipientOutcome& outcome) {
   const Disposition& disposition = outcome.disposition;
@@ -547,6 +556,7 @@ void Shard::abandoned(Work& work) {
 
 void Shard::finish(Work& work, std::vector<Disposition> dispositions) {
   work.mark_settled();
+  if (reached_destination(dispositions)) scheduler_.lane_recovered(work.flow().lane, now());
   auto attempt = std::make_shared<Attempt>();
   attempt->flow = work.flow();
   attempt->entry = std::move(work.entry());
