@@ -59,7 +59,7 @@ def plainly_test(path):
 
 
 @functools.cache
-def test_headers():
+def headers_of_tests():
     """Headers of src/ that tests include and production code does not reach."""
     included = {}
     for path in sources("src", "apps"):
@@ -80,7 +80,7 @@ def test_headers():
 
 def is_test(path):
     """Tests, the fakes, and what only these include."""
-    return plainly_test(path) or path in test_headers()
+    return plainly_test(path) or path in headers_of_tests()
 
 
 def without_comments(text):
