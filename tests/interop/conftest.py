@@ -16,8 +16,8 @@ def make_smtp_sink(tmp_path):
     """make_smtp_sink("-f", "RCPT") starts Postfix smtp-sink with these options."""
     started = []
 
-    def make(*options):
-        started.append(SmtpSink(tmp_path / f"smtp-sink-{len(started)}", *options))
+    def make(*options, port=None):
+        started.append(SmtpSink(tmp_path / f"smtp-sink-{len(started)}", *options, port=port))
         return started[-1]
 
     yield make

@@ -5,6 +5,7 @@ own under a temporary folder; nothing is installed, no user is made. All listen 
 that were free, and are stopped by process id.
 """
 
+import functools
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ PEERS = BUILD / "peers"
 PEERS_ROOT = PEERS / "root"
 
 
+@functools.cache
 def peers_environment():
     """Environment for the unpacked programs; unpacks them the first time."""
     subprocess.run([str(ROOT / "scripts" / "unpack-peers"), str(PEERS)], check=True, timeout=240)
@@ -37,11 +39,11 @@ def accepts(port):
 class SmtpSink:
     """Postfix smtp-sink on a free port. Every transaction that it took is one file under `folder`."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, port=None):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True)
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.endpoint = f"127.0.0.1:{self.port}"
         user = ["-u", "root"] if os.geteuid() == 0 else []
         self.log_path = folder.with_suffix(".log")
