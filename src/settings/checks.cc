@@ -55,9 +55,6 @@ void check_server_and_limits(const Settings& settings, const Report& report) {
   if (limits.content_in_memory > limits.memory) {
     report("limits.content_in_memory", "found more than memory; expected at most that");
   }
-  if (limits.header > limits.message) {
-    report("limits.header", "found more than message; expected at most that");
-  }
 }
 
 void check_listener(const Listener& listener, const std::string& key, const Report& report) {

@@ -38,6 +38,11 @@ TEST(Load, TheLeastFileHasTheDefaults) {
   EXPECT_EQ(settings.admin.listen, "127.0.0.1:8025");
 }
 
+TEST(Load, ASmallMessageLimitNeedsNoOtherSetting) {
+  const Settings settings = parsed(std::string(least) + "[limits]\nmessage = \"100KiB\"\n");
+  EXPECT_EQ(settings.limits.message, 100u << 10);
+}
+
 TEST(Load, ReadsEveryKindOfValue) {
   const Settings settings = parsed(std::string(least) +
                                    "port = 2500\n"
