@@ -75,9 +75,11 @@ def toml(tables):
 class Daemon:
     """One mansiod with a configuration of its own under `folder`."""
 
-    def __init__(self, folder, next_hop=(), spool=None, tables=None, listeners=None, arguments=()):
+    def __init__(self, folder, next_hop=(), spool=None, tables=None, listeners=None, arguments=(),
+                 prefix=()):
         """`spool`: URL, a file spool under `folder` if None. `tables` are merged over the defaults,
-        `listeners` are further [[listener]] tables, `arguments` go to mansiod."""
+        `listeners` are further [[listener]] tables, `arguments` go to mansiod. `prefix`: a command
+        that becomes mansiod, such as ["strace", "-D", ...] or ["prlimit", ...]."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.smtp_port = free_port()
@@ -85,6 +87,8 @@ class Daemon:
         self.config = self.folder / "mansio.toml"
         self.log_path = self.folder / "mansiod.log"
         self.arguments = list(arguments)
+        self.prefix = list(prefix)
+        self.environment = {}  # beside that of the test
         self.process = None
         self.tables = {
             "server": {"hostname": "mail.test.example", "drain": "5s"},
@@ -112,8 +116,9 @@ class Daemon:
         self.write_config()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BIN / "mansiod"), "--config", str(self.config), *self.arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+                [*self.prefix, str(BIN / "mansiod"), "--config", str(self.config), *self.arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                env={**os.environ, **self.environment})
         return self
 
     def start(self, timeout=20.0):
