@@ -27,6 +27,34 @@ log::Level level_of(const std::string& text) {
   return log::Level::info;
 }
 
+int exit_status_of(const std::error_code& error) {
+  const bool in_use = error == std::errc::address_in_use || error == std::errc::permission_denied ||
+                      error == std::errc::address_not_available;
+  return in_use ? exit_address_in_use : exit_software;
+}
+
+/// Says why the start failed and ends the process as it stands. What began to work must not be
+/// destroyed without having been stopped, so nothing is: the spool is safe at any point.
+[[noreturn]] void end_failed_start(const std::exception_ptr& failure) {
+  int status = exit_software;
+  std::string what;
+  try {
+    std::rethrow_exception(failure);
+  } catch (const spool::OpenError& error) {
+    status = error.exit_status();
+    what = error.what();
+  } catch (const std::system_error& error) {
+    status = exit_status_of(error.code());
+    what = error.what();
+  } catch (const std::exception& error) {
+    status = exit_configuration;
+    what = error.what();
+  }
+  log::error("start_failed").field("error", what).field("status", status);
+  log::flush();
+  ::_exit(status);
+}
+
 /// Runs until a signal or a failure of the spool ends it; gives the exit status.
 int serve(Daemon& daemon, boost::asio::io_context& control) {
   int status = exit_ok;
@@ -68,7 +96,11 @@ int serve(Daemon& daemon, boost::asio::io_context& control) {
     });
   };
   wait();
-  daemon.start();
+  try {
+    daemon.start();
+  } catch (...) {
+    end_failed_start(std::current_exception());
+  }
   log::info("ready");
   net::notify_service_manager("READY=1");
   control.run();
@@ -95,24 +127,10 @@ int run(const std::string& config, const std::string& log_format) {
 
 /// A failed start, said once on the log and in the exit status.
 int guarded(const std::string& config, const std::string& log_format) {
-  const auto failed = [](const char* what, int status) {
-    log::error("start_failed").field("error", what).field("status", status);
-    log::flush();
-    // Threads of what did start may run; the spool is safe at any point.
-    ::_exit(status);
-    return status;
-  };
   try {
     return run(config, log_format);
-  } catch (const spool::OpenError& error) {
-    return failed(error.what(), error.exit_status());
-  } catch (const std::system_error& error) {
-    const bool in_use = error.code() == std::errc::address_in_use ||
-                        error.code() == std::errc::permission_denied ||
-                        error.code() == std::errc::address_not_available;
-    return failed(error.what(), in_use ? exit_address_in_use : exit_software);
-  } catch (const std::exception& error) {
-    return failed(error.what(), exit_configuration);
+  } catch (...) {
+    end_failed_start(std::current_exception());
   }
 }
 
