@@ -31,6 +31,20 @@ smtp::ClientTimeouts client_timeouts(const settings::Timeouts& timeouts) {
   return result;
 }
 
+/// Errors of connect(2), bind(2) and socket(2) that say something about this machine or its
+/// settings and nothing about the host: they count as nobody's try.
+bool is_ours(const ErrorCode& error) {
+  namespace errc = boost::system::errc;
+  for (const auto ours :
+       {errc::too_many_files_open, errc::too_many_files_open_in_system, errc::no_buffer_space,
+        errc::not_enough_memory, errc::address_not_available, errc::address_in_use,
+        errc::address_family_not_supported, errc::permission_denied, errc::operation_not_permitted,
+        errc::filename_too_long, errc::invalid_argument, errc::network_down}) {
+    if (error == ours) return true;
+  }
+  return false;
+}
+
 Event connect_event(const RouteHost& host, const ErrorCode& error) {
   Event event;
   event.stage = Stage::connect;
@@ -40,9 +54,7 @@ Event connect_event(const RouteHost& host, const ErrorCode& error) {
   } else if (error.category() == boost::asio::error::get_netdb_category() ||
              error.category() == boost::asio::error::get_addrinfo_category()) {
     event.cause = Cause::dns;
-  } else if (error == boost::system::errc::too_many_files_open ||
-             error == boost::system::errc::too_many_files_open_in_system ||
-             error == boost::system::errc::address_not_available) {
+  } else if (is_ours(error)) {
     event.cause = Cause::local;
   } else {
     event.cause = Cause::network;
