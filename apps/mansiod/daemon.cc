@@ -127,9 +127,6 @@ void Daemon::start() {
   admin_->start(*settings_);
   queue_->start();
   edge_->start();
-  for (const Endpoint& endpoint : edge_->endpoints()) {
-    log::info("listening").field("address", endpoint.to_string());
-  }
 }
 
 void Daemon::reload() {
