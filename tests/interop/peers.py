@@ -102,6 +102,7 @@ class Postfix:
         discard unix - - n - - discard
         smtp unix - - n - - smtp
         relay unix - - n - - smtp
+        lmtp unix - - n - - lmtp
         showq unix n - n - - showq
         anvil unix - - n - 1 anvil
         scache unix - - n - 1 scache
@@ -115,7 +116,9 @@ class Postfix:
     QUEUE_FOLDERS = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
                      "maildrop", "private", "saved", "trace")
 
-    def __init__(self, domain, users, settings=None):
+    def __init__(self, domain, users, settings=None, files=None, tls=False):
+        """`settings` are merged into main.cf; {folder} in them is where `files` are, {name: text}.
+        `tls`: with a self-signed certificate."""
         environment = peers_environment()
         # Postfix gives up its privileges on the way, and starts with root's.
         self._as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -132,7 +135,8 @@ class Postfix:
         self._root("install", "-d", "-o", self.OWNER, "-g", self.GROUP, "-m", "711",
                    self.folder / "spool/public")
         table = "".join(f"{user}@{domain} {user}\n" for user in users)
-        (self.folder / "etc" / "recipients").write_text(table)
+        for name, text in {"recipients": table, **(files or {})}.items():
+            (self.folder / "etc" / name).write_text(text)
         main = {
             "compatibility_level": "3.6",
             "config_directory": self.folder / "etc",
@@ -160,7 +164,12 @@ class Postfix:
             "smtputf8_enable": "no",
             **(settings or {}),
         }
-        lines = [f"{name} = {value}".rstrip() for name, value in main.items()]
+        if tls:
+            certificate, key = make_certificate(self.folder / "etc", "postfix.test.example")
+            main |= {"smtpd_tls_security_level": "may", "smtpd_tls_cert_file": certificate,
+                     "smtpd_tls_key_file": key}
+        lines = [f"{name} = {value}".replace("{folder}", str(self.folder / "etc")).rstrip()
+                 for name, value in main.items()]
         (self.folder / "etc" / "main.cf").write_text("\n".join(lines) + "\n")
         entries = self.MASTER.format(port=self.port).strip().splitlines()
         (self.folder / "etc" / "master.cf").write_text("".join(f"{line.strip()}\n" for line in entries))
@@ -189,6 +198,10 @@ class Postfix:
         senders = dict(re.findall(r"qmgr\[\d+\]: (\w+): from=<([^>]*)>", self.log()))
         sent = re.findall(r"discard\[\d+\]: (\w+): to=<([^>]*)>.*status=sent", self.log())
         return [(senders[queue_id], recipient) for queue_id, recipient in sent]
+
+    def rejected(self):
+        """Every reply that refused something."""
+        return re.findall(r"reject: .*?: ([45]\d\d .*)", self.log())
 
     def close(self):
         """Stops the master, which stops its children, and removes what was made."""
