@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "delivery/attempt_log.h"
 #include "delivery/body_sources.h"
-#include "delivery/eight_bit_downgrade.h"
+#include "message/reencode.h"
 
 namespace mansio::delivery {
 namespace {
@@ -63,7 +63,9 @@ Task<void> SmtpRun::go() {
       connected_.session->close();
       connected_.session.reset();
     }
-    if (!connected_.session && !co_await connect(*job)) {
+    bool ready = connected_.session != nullptr;
+    if (!ready) ready = co_await connect(*job);
+    if (!ready) {
       finish(job);
       break;
     }

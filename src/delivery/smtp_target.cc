@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "delivery/body_sources.h"
-#include "delivery/eight_bit_downgrade.h"
+#include "message/reencode.h"
 
 namespace mansio::delivery {
 namespace {

@@ -15,6 +15,7 @@
 #include "dsn/delivery_status.h"
 #include "dsn/human_text.h"
 #include "dsn/mime.h"
+#include "message/transfer_encoding.h"
 
 namespace mansio::dsn {
 

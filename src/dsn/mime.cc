@@ -108,40 +108,6 @@ bool is_seven_bit(std::string_view octets) {
   return true;
 }
 
-std::string quoted_printable(std::string_view octets) {
-  constexpr std::size_t line_octets_max = 76;
-  std::string out;
-  out.reserve(octets.size() + octets.size() / 4);
-  std::size_t column = 0;
-  for (std::size_t i = 0; i < octets.size(); ++i) {
-    const auto octet = static_cast<unsigned char>(octets[i]);
-    const bool line_break = octets.substr(i).starts_with("\r\n");
-    if (line_break) {
-      out += "\r\n";
-      column = 0;
-      ++i;
-      continue;
-    }
-    const std::string_view after = octets.substr(i + 1);
-    const bool blank_at_end =
-        (octet == ' ' || octet == '\t') && (after.empty() || after.starts_with("\r\n"));
-    const bool literal =
-        (octet == '\t' || (octet >= ' ' && octet <= '~')) && octet != '=' && !blank_at_end;
-    const std::size_t width = literal ? 1 : 3;
-    if (column + width > line_octets_max - 1) {  // the soft break itself takes a column
-      out += "=\r\n";
-      column = 0;
-    }
-    if (literal) {
-      out += static_cast<char>(octet);
-    } else {
-      fmt::format_to(std::back_inserter(out), "={:02X}", octet);
-    }
-    column += width;
-  }
-  return out;
-}
-
 std::string ascii_address(std::string_view address) {
   if (is_ascii(address)) return to_printable_ascii(address, address.size() * 4);
   std::string out;

@@ -24,9 +24,6 @@ std::string wrapped(std::string_view text, std::size_t indent);
 /// True if the octets can travel as 7bit: ASCII without controls but TAB and CRLF, lines ≤ 998.
 bool is_seven_bit(std::string_view octets);
 
-/// RFC 2045 §6.7. CRLF stays a line break; a bare CR or LF is encoded.
-std::string quoted_printable(std::string_view octets);
-
 /// An address for a report in 7 bits: RFC 6533 §3's utf-8-addr-xtext, "\x{F6}" for each character
 /// outside printable ASCII. ASCII addresses come back unchanged.
 std::string ascii_address(std::string_view address);

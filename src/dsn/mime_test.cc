@@ -25,14 +25,6 @@ TEST(PrintableAscii, EscapesAndCuts) {
   EXPECT_EQ(to_printable_ascii("abcdefghi", 8), "abcde...");
 }
 
-TEST(QuotedPrintable, EncodesWhatRfc2045Says) {
-  EXPECT_EQ(quoted_printable("a=b\xC3\xA4\r\n"), "a=3Db=C3=A4\r\n");
-  EXPECT_EQ(quoted_printable("blank at end \r\nx\t\r\n"), "blank at end=20\r\nx=09\r\n");
-  EXPECT_EQ(quoted_printable("bare\rand\n"), "bare=0Dand=0A");
-  EXPECT_EQ(quoted_printable(std::string(80, 'x')),
-            std::string(75, 'x') + "=\r\n" + std::string(5, 'x'));
-}
-
 TEST(SevenBit, KnowsWhatTravels) {
   EXPECT_TRUE(is_seven_bit("a\tb\r\n"));
   EXPECT_TRUE(is_seven_bit(std::string(998, 'x') + "\r\n"));

@@ -75,6 +75,7 @@ std::unique_ptr<smtp::ContentReceiver> ClientHandler::data(Envelope envelope, Re
   options.hops = profile_->options.limits.hops;
   options.header = profile_->options.limits.header;
   options.header_lines = profile_->options.limits.header_lines;
+  options.line = profile_->options.limits.data_line;
   options.content_in_memory = profile_->content_in_memory;
   return std::make_unique<Receiver>(admission_, state_->statistics, clock_, std::move(options),
                                     std::move(envelope));

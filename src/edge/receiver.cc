@@ -7,6 +7,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "edge/received_line.h"
+#include "message/reencode.h"
 
 namespace mansio::edge {
 namespace {
@@ -17,6 +18,14 @@ constexpr std::uint64_t reservation_octets_min = 16 * 1024;
 
 // Built here rather than in place: g++ 12 destroys braced aggregates in coroutines wrongly.
 Reply storage_error() { return {451, {4, 3, 0}, "Local storage error, try again later"}; }
+
+Reply not_shortened(std::size_t line_max, const std::string& why) {
+  return {554,
+          {5, 6, 0},
+          "Message holds a line of more than " + std::to_string(line_max) + " octets and " + why};
+}
+
+Reply no_room() { return {452, {4, 3, 1}, "Insufficient storage, try again later"}; }
 
 }  // namespace
 
@@ -40,6 +49,8 @@ Receiver::Receiver(Admission& admission, EdgeStatistics& statistics, Clock& cloc
   memory_ = received_line(envelope_, options_.hostname, id_, clock.now());
   scanner_.feed(memory_);
   size_ = memory_.size();
+  // Nobody is refused for what we put on top ourselves.
+  line_max_ = std::max(options_.line, scanner_.so_far().longest_line);
 }
 
 Receiver::~Receiver() { release_memory(); }
@@ -70,7 +81,14 @@ std::optional<Reply> Receiver::over_limit() const {
   const ContentFacts& facts = scanner_.so_far();
   const std::uint64_t header = scanner_.in_header() ? size_ : facts.header_size;
   if (header > options_.header) return Reply{552, {5, 3, 4}, "Header section is too big"};
-  return std::nullopt;
+  return too_long_to_stream();
+}
+
+/// What went to the spool cannot be re-encoded any more.
+std::optional<Reply> Receiver::too_long_to_stream() const {
+  if (!writer_ || scanner_.so_far().longest_line <= line_max_) return std::nullopt;
+  if (size_ <= options_.content_in_memory) return no_room();  // of memory, just now
+  return not_shortened(line_max_, "is too large to be re-encoded");
 }
 
 Task<std::optional<Reply>> Receiver::write(std::string_view octets) {
@@ -142,6 +160,33 @@ Task<bool> Receiver::seal() {
   co_return sealed;
 }
 
+/// Re-encodes content that has lines which are too long; a reply if that cannot be.
+Task<std::optional<Reply>> Receiver::shorten_lines() {
+  std::optional<Reply> refusal;
+  std::string why;
+  std::optional<std::string> shorter = to_short_lines(memory_, line_max_, why);
+  if (!shorter) {
+    refusal = not_shortened(line_max_, "cannot be re-encoded: " + why);
+    co_return refusal;
+  }
+  log::info("message_reencoded")
+      .field("id", id_.to_string())
+      .field("client", client_)
+      .field("longest_line", scanner_.so_far().longest_line)
+      .field("size", shorter->size());
+  scanner_ = ContentScanner();
+  scanner_.feed(*shorter);
+  size_ = shorter->size();
+  memory_.clear();
+  if (fits_in_memory(shorter->size())) {
+    memory_ = std::move(*shorter);
+    co_return refusal;
+  }
+  const bool written = co_await stream_out(std::move(*shorter));
+  if (!written) refusal = storage_error();
+  co_return refusal;
+}
+
 smtp::ContentVerdict Receiver::refused(Reply reply) {
   const std::size_t count = options_.lmtp ? recipients_ : 1;
   return std::vector<Reply>(count, std::move(reply));
@@ -153,6 +198,10 @@ Task<smtp::ContentVerdict> Receiver::finish() {
   submission.content.id = id_;
   submission.content.facts = scanner_.finish();
   std::optional<Reply> refusal = over_limit();
+  if (!refusal && submission.content.facts.longest_line > line_max_) {
+    refusal = co_await shorten_lines();
+    submission.content.facts = scanner_.finish();
+  }
   if (!refusal && writer_) {
     const bool sealed = co_await seal();
     if (!sealed) refusal = storage_error();
@@ -200,7 +249,7 @@ smtp::ContentVerdict Receiver::verdict_of(const Admitted& admitted) {
       return std::vector<Reply>(count, reply);
     }
     case spool::Status::full:
-      return refused({452, {4, 3, 1}, "Insufficient storage, try again later"});
+      return refused(no_room());
     case spool::Status::unknown:
       ++statistics_.outcomes_unknown;
       return smtp::NoReply{};

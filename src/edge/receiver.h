@@ -1,6 +1,6 @@
 // Takes the content of one message: puts the Received line on top, keeps what is small in memory
-// and streams what is not to the spool, checks header and hop limits, and hands it all to the
-// queue.
+// and streams what is not to the spool, checks header and hop limits, re-encodes what has lines
+// that are too long, and hands it all to the queue: what it acknowledges is what will be sent.
 #pragma once
 
 #include <memory>
@@ -19,6 +19,7 @@ struct ReceiverOptions {
   std::uint32_t hops = 100;           ///< Received fields before ours
   std::uint64_t header = 1ull << 20;  ///< octets
   std::uint32_t header_lines = 2000;
+  std::uint32_t line = 998;  ///< octets without CRLF; a message with longer ones is re-encoded
   std::uint64_t content_in_memory = 256ull << 10;  ///< octets; more is streamed
 };
 
@@ -37,6 +38,8 @@ class Receiver final : public smtp::ContentReceiver {
   struct Append;
 
   std::optional<Reply> over_limit() const;
+  std::optional<Reply> too_long_to_stream() const;
+  Task<std::optional<Reply>> shorten_lines();
   bool fits_in_memory(std::uint64_t octets);
   void release_memory();
   Task<bool> stream_out(std::string piece);
@@ -54,6 +57,7 @@ class Receiver final : public smtp::ContentReceiver {
   const std::string client_;  // for logs
 
   ContentScanner scanner_;
+  std::size_t line_max_ = 0;
   std::uint64_t size_ = 0;
   std::string memory_;
   std::uint64_t reserved_ = 0;

@@ -24,7 +24,7 @@ class ReceiverTest : public ::testing::Test {
       recipient.address = {"r" + std::to_string(i), "y.example"};
       envelope.recipients.push_back(recipient);
     }
-    options_.hostname = "mx.example";
+    options_.hostname = hostname_;
     receiver_ =
         std::make_unique<Receiver>(admission_, statistics_, clock_, options_, std::move(envelope));
   }
@@ -51,6 +51,7 @@ class ReceiverTest : public ::testing::Test {
   test::FakeAdmission admission_;
   EdgeStatistics statistics_;
   ReceiverOptions options_;
+  std::string hostname_ = "mx.example";
   std::size_t recipients_ = 1;
   std::unique_ptr<Receiver> receiver_;
 };
@@ -135,14 +136,16 @@ TEST_F(ReceiverTest, StreamsWhenTheMemoryBudgetIsUsedUp) {
 }
 
 TEST_F(ReceiverTest, CountsMemoryUntilAdmitHasCompleted) {
+  std::string lines;
+  while (lines.size() < 50000) lines += std::string(498, 'x') + "\r\n";
   make();
-  write(std::string(50000, 'x'));
+  write(lines);
   EXPECT_GE(admission_.reserved, 50000u);
   finish();
   EXPECT_GE(admission_.reserved_at_admit, 50000u);
   EXPECT_EQ(admission_.reserved, 0u);
   make();
-  write(std::string(50000, 'x'));
+  write(lines);
   receiver_.reset();  // the connection was lost
   EXPECT_EQ(admission_.reserved, 0u);
 }
@@ -182,6 +185,86 @@ TEST_F(ReceiverTest, RefusesTemporarilyWhenAPieceCannotBeWritten) {
   EXPECT_FALSE(write("one\r\n"));
   EXPECT_EQ(first_reply(finish()).substr(0, 9), "451 4.3.0");
   EXPECT_TRUE(admission_.submissions.empty());
+}
+
+TEST_F(ReceiverTest, ReencodesWhatHasLongLinesBeforeItIsStored_I17) {
+  make();
+  EXPECT_FALSE(write("Subject: x\r\n\r\n" + std::string(999, '=') + "\r\n"));
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "250 2.0.0");
+  const Submission& submission = admission_.submissions.at(0);
+  const std::string& octets = *submission.content.octets;
+  EXPECT_TRUE(octets.starts_with("Received: from client.example"));
+  EXPECT_NE(octets.find("Subject: x\r\nMIME-Version: 1.0\r\n"
+                        "Content-Transfer-Encoding: quoted-printable\r\n\r\n=3D=3D"),
+            std::string::npos);
+  EXPECT_LE(submission.content.facts.longest_line, 76u);
+  EXPECT_EQ(submission.content.facts.size, octets.size());
+  EXPECT_EQ(submission.content.facts.checksum, crc32c(octets));
+  EXPECT_EQ(submission.content.facts.subject, "x");
+  EXPECT_EQ(statistics_.octets_accepted, octets.size());
+  EXPECT_EQ(admission_.reserved, 0u);
+}
+
+TEST_F(ReceiverTest, StreamsWhatGrowsTooLargeByReencoding_I17) {
+  options_.content_in_memory = 2000;
+  make();
+  EXPECT_FALSE(write("Subject: x\r\n\r\n" + std::string(1500, '=') + "\r\n"));
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "250 2.0.0");
+  const Submission& submission = admission_.submissions.at(0);
+  EXPECT_FALSE(submission.content.octets);
+  const auto& pieces = admission_.streamed.at(submission.content.id);
+  ASSERT_EQ(pieces.size(), 1u);
+  EXPECT_GT(pieces[0].size(), 4500u);
+  EXPECT_EQ(submission.content.facts.checksum, crc32c(pieces[0]));
+  EXPECT_TRUE(admission_.sealed.at(submission.content.id));
+  EXPECT_EQ(admission_.reserved, 0u);
+}
+
+TEST_F(ReceiverTest, RefusesLongLinesThatCannotBeReencoded_I17) {
+  const std::string long_line = std::string(999, 'x') + "\r\n";
+  make();
+  EXPECT_FALSE(write("DKIM-Signature: v=1\r\n\r\n" + long_line));
+  EXPECT_EQ(
+      first_reply(finish()),
+      "554 5.6.0 Message holds a line of more than 998 octets and cannot be re-encoded: it is "
+      "signed");
+  options_.content_in_memory = 50000;
+  make();
+  EXPECT_FALSE(write("\r\n" + std::string(60000, 'x') + "\r\n"));
+  const auto refusal = write("x\r\n");  // early, when the line has ended
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->to_string(),
+            "554 5.6.0 Message holds a line of more than 998 octets and is too large to be "
+            "re-encoded");
+  make();
+  EXPECT_FALSE(write("\r\n" + std::string(60000, 'x')));
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "554 5.6.0");
+  admission_.memory = 0;
+  make();
+  EXPECT_FALSE(write("\r\n" + long_line));
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "452 4.3.1");
+  EXPECT_TRUE(admission_.submissions.empty());
+}
+
+TEST_F(ReceiverTest, NeverRefusesForItsOwnReceivedLine_I17) {
+  options_.line = 78;
+  hostname_ = std::string(60, 'a') + "." + std::string(60, 'b') + ".example";
+  make();
+  EXPECT_FALSE(write("DKIM-Signature: v=1\r\n\r\nx\r\n"));
+  EXPECT_EQ(first_reply(finish()).substr(0, 9), "250 2.0.0");
+}
+
+TEST_F(ReceiverTest, slimta_41_a_queue_that_fails_is_a_451_and_nothing_is_acknowledged) {
+  for (const spool::Status status :
+       {spool::Status::refused, spool::Status::missing, spool::Status::fenced}) {
+    admission_.status = status;
+    make();
+    EXPECT_FALSE(write("Subject: x\r\n\r\nbody\r\n"));
+    EXPECT_EQ(first_reply(finish()), "451 4.3.0 Local storage error, try again later");
+  }
+  EXPECT_EQ(statistics_.messages_accepted, 0u);
+  EXPECT_EQ(statistics_.recipients_accepted, 0u);
+  EXPECT_EQ(admission_.reserved, 0u);
 }
 
 TEST_F(ReceiverTest, RefusesTooManyHops) {

@@ -41,7 +41,8 @@ struct ServerLimits {
 };
 
 enum class BareNewline : std::uint8_t { reject, normalize };
-/// A data line over the limit: `reject` gives 554 5.6.0; `encode` leaves it to the handler's facts.
+/// A data line over the limit: `reject` gives 554 5.6.0; with `encode` the receiver
+/// re-encodes the message.
 enum class LongLine : std::uint8_t { reject, encode };
 
 struct ServerOptions {
