@@ -31,14 +31,10 @@ std::string find_url(const GlobalOptions& options) {
 /// What the daemon said, from {error:{code,message,field}} or the bare body.
 std::string refusal_text(const net::HttpResult& result) {
   const Json json = Json::parse(result.body, nullptr, false);
-  if (json.is_object() && json.contains("error")) {
-    const Json& error = json["error"];
-    if (error.is_object()) {
-      const std::string message = error.value("message", "");
-      const std::string field = error.value("field", "");
-      return printable(field.empty() ? message : field + ": " + message);
-    }
-    return printable(json.value("message", error.dump()));
+  if (json.is_object() && json.contains("error") && json["error"].is_object()) {
+    const std::string message = json["error"].value("message", "");
+    const std::string field = json["error"].value("field", "");
+    return printable(field.empty() ? message : field + ": " + message);
   }
   return fmt::format("HTTP {}: {}", result.status, printable(result.body.substr(0, 200)));
 }

@@ -30,7 +30,7 @@ HttpResponse http_error(int status, std::string_view code, std::string_view mess
   HttpResponse response;
   response.status = status;
   response.body =
-      "{\"error\":" + json_string(code) + ",\"message\":" + json_string(message) + "}\n";
+      "{\"error\":{\"code\":" + json_string(code) + ",\"message\":" + json_string(message) + "}}\n";
   return response;
 }
 

@@ -41,7 +41,8 @@ struct HttpResponse {
   std::map<std::string, std::string> headers;  ///< further ones
 };
 
-/// {"error": CODE, "message": MESSAGE} with the status; `message` is escaped.
+/// {"error": {"code": CODE, "message": MESSAGE}} with the status, as the admin API has it; both are
+/// escaped.
 HttpResponse http_error(int status, std::string_view code, std::string_view message);
 /// Escaped and quoted as a JSON string; octets that are not UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);

@@ -106,7 +106,7 @@ TEST_F(HttpServerTest, RefusesWhatIsNoRequestWithoutEchoingIt) {
         "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"}) {
     const auto answer = exchange(text);
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << text << answer;
-    EXPECT_TRUE(body_of(answer).starts_with("{\"error\":\"bad_request\"")) << answer;
+    EXPECT_TRUE(body_of(answer).starts_with("{\"error\":{\"code\":\"bad_request\"")) << answer;
     EXPECT_EQ(answer.find("script"), std::string::npos);
   }
 }
@@ -164,7 +164,7 @@ TEST(HttpMessage, DecodesAndEscapes) {
   EXPECT_EQ(percent_decode("a%2fb%zz%4"), "a/b%zz%4");
   EXPECT_EQ(percent_decode("%41%"), "A%");
   EXPECT_EQ(http_error(404, "not_found", "no \"<x>\"\n").body,
-            "{\"error\":\"not_found\",\"message\":\"no \\\"<x>\\\"\\n\"}\n");
+            "{\"error\":{\"code\":\"not_found\",\"message\":\"no \\\"<x>\\\"\\n\"}}\n");
 }
 
 /// The blocking client against the server on real sockets.
