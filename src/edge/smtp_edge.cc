@@ -252,7 +252,7 @@ void SmtpEdge::take(std::unique_ptr<Stream> stream, Loop& loop,
   const Endpoint peer = stream->peer();
   const bool relays = may_relay(*profile, peer, local);
   std::string refusal;
-  auto place = find_place(peer.address, relays, loop, refusal);
+  auto place = find_place(net::client_network(peer.address), relays, loop, refusal);
   if (!refusal.empty()) {
     ++state_->statistics.connections_refused;
     log::warning("connection_refused").field("client", peer.to_string()).field("reason", refusal);

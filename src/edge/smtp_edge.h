@@ -90,7 +90,7 @@ class SmtpEdge {
   std::uint32_t connections_per_client_ = 0;
   bool limits_relays_ = false;
   std::uint64_t connections_ = 0;
-  std::map<std::string, std::uint32_t> clients_;  // connections by address
+  std::map<std::string, std::uint32_t> clients_;  // connections by net::client_network()
 };
 
 }  // namespace mansio::edge

@@ -18,9 +18,11 @@ using std::chrono::seconds;
 /// A client whose every word is answered before the test goes on.
 class Client {
  public:
-  Client(boost::asio::io_context& context, fake::MemoryNetwork& network, const Endpoint& server)
+  Client(boost::asio::io_context& context, fake::MemoryNetwork& network, const Endpoint& server,
+         std::string source = {})
       : context_(context) {
-    boost::asio::co_spawn(context, run(network, server), boost::asio::detached);
+    auto talking = run(network, server, std::move(source));
+    boost::asio::co_spawn(context, std::move(talking), boost::asio::detached);
     fake::run_until_idle(context);
   }
 
@@ -49,8 +51,8 @@ class Client {
   bool closed() const { return closed_; }
 
  private:
-  Task<void> run(fake::MemoryNetwork& network, Endpoint server) {
-    auto connecting = network.connect(server, std::string(), SteadyTime::max());
+  Task<void> run(fake::MemoryNetwork& network, Endpoint server, std::string source) {
+    auto connecting = network.connect(server, std::move(source), SteadyTime::max());
     auto connected = co_await std::move(connecting);
     if (!connected) co_return;
     stream_ = std::move(*connected);
@@ -205,6 +207,52 @@ TEST_F(SmtpEdgeTest, SaysWhyNothingCanBeTaken) {
   EXPECT_EQ(talk->send("MAIL FROM:<a@x.example>\r\n").substr(0, 9), "421 4.3.0");
   EXPECT_TRUE(talk->closed());
   EXPECT_EQ(client()->said().substr(0, 9), "421 4.3.0");
+}
+
+TEST_F(SmtpEdgeTest, slimta_41_a_queue_that_fails_at_acceptance_gives_451_and_nothing_is_queued) {
+  start();
+  auto talk = client();
+  talk->send("EHLO client.example\r\n");
+  talk->send(transaction);
+  admission_.status = spool::Status::refused;
+  EXPECT_EQ(talk->send("Subject: x\r\n\r\ny\r\n.\r\n"),
+            "451 4.3.0 Local storage error, try again later\r\n");
+  EXPECT_EQ(edge_->statistics().messages_accepted, 0u);
+  // The client tries again, and the queue takes it.
+  admission_.status = spool::Status::committed;
+  talk->send(transaction);
+  EXPECT_EQ(talk->send("Subject: x\r\n\r\ny\r\n.\r\n").substr(0, 9), "250 2.0.0");
+  EXPECT_EQ(edge_->statistics().messages_accepted, 1u);
+}
+
+TEST_F(SmtpEdgeTest, LeavesListenersOfOtherProtocolsAlone) {
+  add_listener("http", 80);
+  start();
+  ASSERT_EQ(edge_->endpoints().size(), 1u);
+  EXPECT_EQ(edge_->endpoints()[0].port, 25);
+  EXPECT_EQ(client(80)->said(), "");  // nobody listens
+}
+
+TEST_F(SmtpEdgeTest, CountsTheAddressesOfAnIpv6NetworkAsOneClient) {
+  settings_.limits.connections_per_client = 2;
+  settings_.listeners[0].relay_from = {};
+  start();
+  const auto from = [this](const std::string& source) {
+    return std::make_unique<Client>(context_, network_, Endpoint{"192.0.2.25", 25}, source);
+  };
+  auto first = from("2001:db8:0:1::1");
+  auto second = from("2001:db8:0:1:ffff:ffff:ffff:ffff");
+  EXPECT_EQ(second->said(), greeting);
+  EXPECT_EQ(from("2001:DB8:0:1:2::")->said().substr(0, 9), "421 4.3.2");
+  auto other = from("2001:db8:0:2::1");
+  EXPECT_EQ(other->said(), greeting);
+  first->hang_up();
+  EXPECT_EQ(from("2001:db8:0:1::3")->said(), greeting);
+  // Addresses of IPv4 count one by one, in whichever form.
+  auto one = from("192.0.2.1");
+  auto two = from("::ffff:192.0.2.1");
+  EXPECT_EQ(from("192.0.2.1")->said().substr(0, 9), "421 4.3.2");
+  EXPECT_EQ(from("192.0.2.2")->said(), greeting);
 }
 
 TEST_F(SmtpEdgeTest, StopsInOrder) {

@@ -40,5 +40,8 @@ void notify_service_manager(const std::string& state);
 bool in_network(std::string_view address, std::string_view network);
 /// False if `network` is not an address or a CIDR block.
 bool valid_network(std::string_view network);
+/// What counts as one client: the address of IPv4, the /64 of IPv6 ("2001:db8::/64"), all of which
+/// one host may have. What is no IP address comes back as it is.
+std::string client_network(std::string_view address);
 
 }  // namespace mansio::net

@@ -347,6 +347,15 @@ TEST_F(TlsTest, ErrorsNameTheFile) {
   EXPECT_THROW(make_tls_context(options), std::runtime_error);
 }
 
+TEST(Network, TellsClientsApart) {
+  EXPECT_EQ(client_network("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(client_network("::ffff:192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(client_network("2001:DB8:0:1:2:3:4:5"), "2001:db8:0:1::/64");
+  EXPECT_EQ(client_network("2001:db8:0:1::"), "2001:db8:0:1::/64");
+  EXPECT_EQ(client_network("::1"), "::/64");
+  EXPECT_EQ(client_network(""), "");
+}
+
 TEST(Network, ContainsAddresses) {
   EXPECT_TRUE(in_network("127.0.0.1", "127.0.0.0/8"));
   EXPECT_FALSE(in_network("128.0.0.1", "127.0.0.0/8"));

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
 #include <optional>
@@ -59,6 +60,19 @@ bool in_network(std::string_view address, std::string_view network) {
     if ((((*octets)[bit / 8] ^ block->prefix[bit / 8]) & mask) != 0) return false;
   }
   return true;
+}
+
+std::string client_network(std::string_view address) {
+  const auto octets = octets_of(address);
+  if (!octets) return std::string(address);
+  if (octets->size() == 4) {
+    boost::asio::ip::address_v4::bytes_type bytes;
+    std::copy(octets->begin(), octets->end(), bytes.begin());
+    return boost::asio::ip::make_address_v4(bytes).to_string();
+  }
+  boost::asio::ip::address_v6::bytes_type bytes{};
+  std::copy_n(octets->begin(), 8, bytes.begin());
+  return boost::asio::ip::make_address_v6(bytes).to_string() + "/64";
 }
 
 bool valid_network(std::string_view network) { return parse_network(network).has_value(); }
