@@ -36,6 +36,19 @@ def accepts(port):
         return False
 
 
+def wait_for_listener(program):
+    """Until `program` takes connections; closes it if it does not."""
+    def listening():
+        assert program.process.poll() is None, program.log_path.read_text(errors="replace")
+        return accepts(program.port)
+
+    try:
+        wait_until(listening, what=f"a listener on port {program.port}")
+    except AssertionError:
+        program.close()
+        raise
+
+
 class SmtpSink:
     """Postfix smtp-sink on a free port. Every transaction that it took is one file under `folder`."""
 
@@ -51,11 +64,7 @@ class SmtpSink:
             self.process = subprocess.Popen(
                 ["smtp-sink", *user, "-d", "m.", *options, self.endpoint, "1000"],
                 env=peers_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
-        wait_until(lambda: self._alive() and accepts(self.port), what="smtp-sink listening")
-
-    def _alive(self):
-        assert self.process.poll() is None, self.log_path.read_text()
-        return True
+        wait_for_listener(self)
 
     def transactions(self):
         """What was taken: a list of (sender, recipients, content with line feeds)."""
@@ -180,12 +189,7 @@ class Postfix:
                 [*self._as_root, "env", library_path, str(PEERS_ROOT / "usr/lib/postfix/sbin/master"),
                  "-d", "-s", "-c", str(self.folder / "etc")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-        def listening():
-            assert self.process.poll() is None, self.log()
-            return accepts(self.port)
-
-        wait_until(listening, what="Postfix listening")
+        wait_for_listener(self)
 
     def _root(self, *arguments):
         subprocess.run([*self._as_root, *map(str, arguments)], check=True, timeout=60)

@@ -11,7 +11,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from content import NASTY, to_wire, without_our_field
 from daemon import free_port
-from test_python_clients import Dialogue
+from dialogue import Dialogue
 
 SENDER = "ann@sender.example"
 WHOLE = b"Subject: test\r\n\r\nhello\r\n"

@@ -129,3 +129,21 @@ def test_postfix_carries_it_to_a_list_manager(make_daemon, make_postfix, sink):
     assert (notice.sender, notice.recipients) == ("", [SENDER])
     assert scan_message(email.message_from_bytes(notice.content)) == {b"gone@dest.example", b"sly@dest.example"}
     daemon.stop()
+
+
+@pytest.mark.parametrize("what", ["HDRS", "FULL"])
+def test_a_server_without_8bitmime_gets_it_too(make_daemon, sink, what):
+    """The message that comes back is 8-bit in header and body, so that it could not go there itself."""
+    sink.extensions = ("PIPELINING",)
+    daemon = make_daemon(next_hop=[sink.endpoint])
+    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, "client.test.example", timeout=20) as client:
+        client.sendmail(SENDER, ["bob@dest.example"], CONTENT, mail_options=["BODY=8BITMIME", f"RET={what}"])
+    daemon.wait_until(lambda: daemon.summary()["queued"] == 0, what="everything settled")
+    (notice,) = sink.messages
+    assert max(notice.content) < 128
+    report = parsed(notice)
+    assert scan_message(email.message_from_bytes(notice.content)) == {b"bob@dest.example"}
+    status, header = list(report.iter_parts())[1:]
+    assert status.get_payload()[1]["Status"] == "5.6.3"
+    assert header.get_content_type() == "text/rfc822-headers"
+    assert "Grüße" in header.get_payload(decode=True).decode()
