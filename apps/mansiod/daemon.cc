@@ -14,12 +14,21 @@
 namespace mansio::daemon {
 namespace {
 
+std::vector<Endpoint> admin_listeners(const settings::Settings& settings) {
+  std::vector<Endpoint> result;
+  for (const settings::Listener& listener : settings.listeners) {
+    if (listener.protocol == "http") result.push_back(listener.address);
+  }
+  return result;
+}
+
 /// What a reload cannot change, because mail or sockets hang on it.
 std::string needs_restart(const settings::Settings& old, const settings::Settings& fresh) {
   if (old.spool.url != fresh.spool.url) return "spool.url";
   if (old.server.loops != fresh.server.loops) return "server.loops";
   if (old.admin.listen != fresh.admin.listen) return "admin.listen";
   if (old.admin.socket != fresh.admin.socket) return "admin.socket";
+  if (admin_listeners(old) != admin_listeners(fresh)) return "a listener with protocol \"http\"";
   return {};
 }
 

@@ -57,7 +57,29 @@ void check_server_and_limits(const Settings& settings, const Report& report) {
   }
 }
 
+/// A listener of the admin API: nobody from elsewhere, and nothing that only mail needs.
+void check_http_listener(const Listener& listener, const std::string& key, const Report& report) {
+  const std::string address = listener.address.to_string();
+  if (!listener.address.is_unix() && !valid_admin_address(address)) {
+    report(key + ".address",
+           fmt::format("found {} with protocol = \"http\"; expected a loopback address or a Unix "
+                       "socket: others need TLS and a token, which are {}",
+                       quote_toml(address), not_available));
+  }
+  const auto refuse = [&](const char* name, bool found) {
+    if (!found) return;
+    report(key + "." + name,
+           "found with protocol = \"http\", where it has no effect; expected it to be absent");
+  };
+  refuse("relay_from", !listener.relay_from.empty());
+  refuse("tls", listener.tls != "none");
+  refuse("certificate", !listener.certificate.empty());
+  refuse("key", !listener.key.empty());
+  refuse("bare_newline", listener.bare_newline != "reject");
+}
+
 void check_listener(const Listener& listener, const std::string& key, const Report& report) {
+  if (listener.protocol == "http") return check_http_listener(listener, key, report);
   if (listener.tls == "none") {
     if (!listener.certificate.empty() || !listener.key.empty()) {
       report(key + (listener.certificate.empty() ? ".key" : ".certificate"),

@@ -90,8 +90,11 @@ Section spool() {
 
 Section listener() {
   Options<Listener> options;
-  options.add("protocol", &Listener::protocol, "What is spoken on it.")
-      .one_of({"smtp", "lmtp"}, {"http"});
+  options
+      .add("protocol", &Listener::protocol,
+           "What is spoken on it. `http` is the admin API once more, on a loopback address or a "
+           "Unix socket; the other keys of a listener do not go with it.")
+      .one_of({"smtp", "lmtp", "http"});
   options
       .add_with(
           "address", Kind::text,
@@ -130,10 +133,11 @@ Section listener() {
            "A CR or LF alone in message data: refuse the message, or make it CR LF. Neither ever "
            "ends the data.")
       .one_of({"reject", "normalize"});
-  Section section{.name = "listener",
-                  .shape = Shape::array,
-                  .sentence = "An address where mail comes in; at least one, any number.",
-                  .options = options.take()};
+  Section section{
+      .name = "listener",
+      .shape = Shape::array,
+      .sentence = "An address where mail comes in (or the admin API is); at least one, any number.",
+      .options = options.take()};
   section.add = [](Settings& settings, const std::string&) -> void* {
     return &settings.listeners.emplace_back();
   };
@@ -153,8 +157,8 @@ Section limits() {
   options
       .add_with(
           "connections_per_client", Kind::integer,
-          "Incoming connections of one client address at a time. Clients in `relay_from` have no "
-          "such limit unless this is set.",
+          "Incoming connections of one client at a time: an IPv4 address, or an IPv6 network of 64 "
+          "bits. Clients in `relay_from` have no such limit unless this is set.",
           [](Limits& owner, const Value& value) {
             owner.connections_per_client =
                 static_cast<std::uint32_t>(std::get<std::uint64_t>(value));
@@ -178,9 +182,11 @@ Section limits() {
   options.add("line", &Limits::line, "The longest line of message data, without CR LF.")
       .between(78, 1 << 20);
   options
-      .add("line_over", &Limits::line_over,
-           "A longer line: re-encode the message (one that is signed is refused), or refuse every "
-           "such message.")
+      .add(
+          "line_over", &Limits::line_over,
+          "A longer line: re-encode the message before it is stored, or refuse it. Text becomes "
+          "quoted-printable, other parts base64, header fields are folded; a message that is "
+          "signed, encrypted, malformed or larger than `content_in_memory` is refused in any case.")
       .one_of({"encode", "reject"});
   options.add("command_line", &Limits::command_line, "The longest command line, with CR LF.")
       .between(512, 1 << 20);

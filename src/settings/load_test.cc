@@ -247,8 +247,8 @@ INSTANTIATE_TEST_SUITE_P(
             "\"lmtp\""},
         Bad{"ChannelCommand", "[channel.a]\ntype = \"lmtp\"\ncommand = [\"x\"]\n", 11,
             "channel.a.command", later, "absent"},
-        Bad{"HttpListener", "[[listener]]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n", 10,
-            "listener[1].protocol", later, "\"smtp\" or \"lmtp\""},
+        Bad{"HttpListener", "[[listener]]\nprotocol = \"http\"\naddress = \"192.0.2.1:8025\"\n", 11,
+            "listener[1].address", later, "a loopback address or a Unix socket"},
         Bad{"MxRoute", "[route.\"x\"]\n", 9, "route.\"x\".next_hop", later, "hand the mail to"},
         Bad{"TokensFile", "[admin]\ntokens_file = \"x\"\n", 10, "admin.tokens_file", later,
             "absent"}),
@@ -309,6 +309,17 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"CertificateWithoutTls",
             "[[listener]]\naddress = \"127.0.0.1:1\"\ncertificate = \"x\"\n", 11,
             "listener[1].certificate", "tls = \"none\"", "starttls"},
+        Bad{"RelayFromForHttp",
+            "[[listener]]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n"
+            "relay_from = [\"127.0.0.0/8\"]\n",
+            12, "listener[1].relay_from", "\"http\"", "absent"},
+        Bad{"TlsForHttp",
+            "[[listener]]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\ntls = \"implicit\"\n",
+            12, "listener[1].tls", "no effect", "absent"},
+        Bad{"BareNewlineForHttp",
+            "[[listener]]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n"
+            "bare_newline = \"normalize\"\n",
+            12, "listener[1].bare_newline", "no effect", "absent"},
         Bad{"Channel", "channel = \"pigeon\"\n", 9, "route.\"*\".channel", "pigeon",
             "the name of a [channel.NAME]"},
         Bad{"NextHopForDiscard", "channel = \"bin\"\n[channel.bin]\ntype = \"discard\"\n", 8,
@@ -334,6 +345,14 @@ std::string refusal(const std::string& text) {
     return error.what();
   }
   return "accepted";
+}
+
+TEST(Load, TakesHttpListenersOnLoopbackAndUnixSockets) {
+  const std::string http = "[[listener]]\nprotocol = \"http\"\naddress = ";
+  const Settings settings = parsed(std::string(least) + http + "\"127.0.0.1:8080\"\n" + http +
+                                   "\"[::1]:0\"\n" + http + "\"/run/mansio/http.sock\"\n");
+  ASSERT_EQ(settings.listeners.size(), 4u);
+  EXPECT_EQ(settings.listeners[1].protocol, "http");
 }
 
 TEST(Load, NamesWhatTheLeastFileLacks) {

@@ -30,7 +30,7 @@ struct Spool {
 };
 
 struct Listener {
-  std::string protocol = "smtp";  ///< smtp | lmtp
+  std::string protocol = "smtp";  ///< smtp | lmtp | http
   Endpoint address;
   std::vector<std::string> relay_from;  ///< networks
   std::string tls = "none";             ///< none | starttls | implicit

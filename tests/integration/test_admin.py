@@ -4,10 +4,11 @@
 import json
 import re
 import subprocess
+import urllib.request
 
 import pytest
 
-from daemon import BIN
+from daemon import BIN, free_port
 
 UNKNOWN_ID = "01HZX3J5Q8K2M4N6P7R9S0T1V2"
 JSON = {"Content-Type": "application/json"}
@@ -339,6 +340,35 @@ def test_probes_and_metrics(node):
     assert "mansio_balanced 1" in text
     for line in text.splitlines():
         assert re.match(r"(# (HELP|TYPE) )?mansio_", line), line
+
+
+def test_a_listener_with_protocol_http_is_the_api_once_more(make_daemon, sink, tmp_path):
+    port = free_port()
+    socket_path = str(tmp_path / "http.sock")
+    node = make_daemon(next_hop=[sink.endpoint], listeners=[
+        {"protocol": "http", "address": f"127.0.0.1:{port}"},
+        {"protocol": "http", "address": socket_path}])
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=20) as response:
+        assert response.status == 200
+    id = node.submit("alice@example.org", ["now@b.example"])
+    for address in (f"http://127.0.0.1:{port}", socket_path):
+        assert node.command("history", id, admin=address).returncode == 0
+    # Sockets do not move under a running daemon; what else the file says is not taken either.
+    node.tables["[[listener]]"].pop()
+    node.reload()
+    node.wait_until(lambda: "reload_refused" in node.log(), what="the refusal")
+    assert node.command("summary", admin=socket_path).returncode == 0
+
+
+@pytest.mark.parametrize("listener, key", [
+    ({"address": "0.0.0.0:8026"}, "listener[1].address"),
+    ({"address": "127.0.0.1:8026", "relay_from": ["127.0.0.0/8"]}, "listener[1].relay_from")])
+def test_an_http_listener_that_cannot_be_is_refused_at_the_start(make_daemon, listener, key):
+    daemon = make_daemon(start=False, listeners=[{"protocol": "http", **listener}])
+    daemon.spawn()
+    assert daemon.process.wait(20) == 78
+    daemon.process = None
+    assert key in daemon.log()
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:8025", "192.0.2.1:8025", "[::]:8025"])
