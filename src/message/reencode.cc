@@ -169,12 +169,14 @@ class Converter {
   bool write_header(const Part& part, bool whole, std::string_view encoding, std::string& out);
   bool convert_body(const Part& part, const std::string& kind, const std::string& encoding,
                     bool whole, std::string& out);
+  void write_returned_header(const Part& part, std::string& out);
   bool convert_multipart(const Part& part, const Field& type, int depth, std::string& out);
   bool convert_pieces(std::string_view body, const std::string& delimiter, const char* kind,
                       int depth, std::string& out);
 
   const Rules rules_;
   std::string& why_;
+  bool in_report_ = false;  // depth 1 holds the parts of a delivery report
 };
 
 bool Converter::write_fields(const Part& part, bool with_encoding, std::string& out) {
@@ -228,6 +230,10 @@ bool Converter::convert(std::string_view octets, const char* kind_by_default, in
     out += part->body;
     return true;
   }
+  if (in_report_ && depth == 1 && kind.starts_with("message/rfc822")) {
+    write_returned_header(*part, out);
+    return true;
+  }
   const std::string how = encoding == nullptr ? "7bit" : to_lower(encoding->value);
   if (kind.starts_with("multipart/")) {
     if (how != "8bit" && how != "7bit" && (rules_.seven_bit || how != "binary")) {
@@ -236,6 +242,16 @@ bool Converter::convert(std::string_view octets, const char* kind_by_default, in
     return convert_multipart(*part, *type, depth, out);
   }
   return convert_body(*part, kind, how, depth == 0, out);
+}
+
+/// The returned message of a report: its header is enough for the reader (RFC 6522 §3), and may be
+/// encoded, which a message inside a message may not (RFC 2046 §5.2.1). Losing the report is worse.
+void Converter::write_returned_header(const Part& part, std::string& out) {
+  out += "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
+  const std::size_t end = part.body.find("\r\n\r\n");
+  const bool no_header = part.body.starts_with("\r\n");
+  out += quoted_printable(
+      no_header ? "" : part.body.substr(0, end == std::string_view::npos ? end : end + 2));
 }
 
 /// A part that holds no others.
@@ -271,6 +287,7 @@ bool Converter::convert_multipart(const Part& part, const Field& type, int depth
   // RFC 2046 §5.1.5
   const bool is_digest = to_lower(type.value).starts_with("multipart/digest");
   const char* kind = is_digest ? "message/rfc822" : "text/plain";
+  if (depth == 0) in_report_ = to_lower(type.value).starts_with("multipart/report");
   std::string body;
   if (!convert_pieces(part.body, "--" + boundary, kind, depth, body)) return false;
   if (!write_header(part, depth == 0, has_8bit(body) ? "8bit" : "7bit", out)) return false;

@@ -10,6 +10,9 @@
 
 namespace mansio {
 
+/// Both keep only the header of a message that a delivery report (RFC 6522) returns, if that
+/// message breaks the rule: a report is never refused for what it reports.
+
 /// The message with all octets below 128; nullopt with the reason in `why`: DKIM or S/MIME
 /// signatures, 8-bit octets in a header section or outside of parts, encapsulated messages and
 /// binary parts, malformed multiparts, nesting over 20.

@@ -66,6 +66,23 @@ TEST(SevenBit, ConvertsThePartsOfAMultipart) {
             "<p>=E4</p>\r\n--b1--\r\nepilogue\r\n");
 }
 
+TEST(SevenBit, KeepsTheHeaderOfAMessageThatAReportReturns) {
+  const std::string before =
+      "MIME-Version: 1.0\r\n"
+      "Content-Type: multipart/report; report-type=delivery-status; boundary=b1\r\n";
+  const std::string report =
+      "--b1\r\n\r\nfailed\r\n--b1\r\nContent-Type: message/delivery-status\r\n"
+      "\r\nAction: failed\r\n";
+  EXPECT_EQ(
+      convert(before + "\r\n" + report +
+              "--b1\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+              "DKIM-Signature: v=1\r\nSubject: \xe4\r\n\r\nbody \xe4\r\n--b1--\r\n"),
+      before + "Content-Transfer-Encoding: 7bit\r\n\r\n" + report +
+          "--b1\r\nContent-Type: text/rfc822-headers\r\n"
+          "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+          "DKIM-Signature: v=3D1\r\nSubject: =E4\r\n\r\n--b1--\r\n");
+}
+
 TEST(SevenBit, RefusesWhatItMustNotTouchOrDoesNotUnderstand) {
   const std::string multipart = "Content-Type: multipart/mixed; boundary=b1\r\n\r\n";
   const std::vector<std::pair<std::string, std::string>> cases = {
