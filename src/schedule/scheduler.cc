@@ -11,6 +11,14 @@ namespace {
 constexpr std::uint64_t backlog_per_session = 8;
 /// A due entry that waits longer than this says that the sessions are bound by latency.
 constexpr Duration patience = std::chrono::milliseconds(250);
+/// A session that was refused beside others that work: no further one for so long.
+constexpr Duration saturation = std::chrono::seconds(5);
+/// Longer than a committed entry can be on its way from the spool to add().
+constexpr Duration seen_kept = std::chrono::minutes(1);
+/// Sessions that a lane may have before anything of it has worked; each success adds one.
+constexpr std::uint64_t sessions_at_first = 2;
+/// Waiting lanes that are looked at in one go while the budget is used up.
+constexpr std::size_t waiting_lanes_per_look = 16;
 
 /// The place just before `place`: a cursor there makes the next page contain it again.
 DueCursor just_before(const DueCursor& place) {
@@ -54,10 +62,12 @@ void Scheduler::insert(Flow& flow, Entry entry) {
     ++window_entries_;
     return;
   }
-  // Another part of an entry that was split over transactions.
+  // Another part of an entry that was split over transactions, or the same once more.
   auto& recipients = place->second.recipients;
   recipients.insert(recipients.end(), entry.recipients.begin(), entry.recipients.end());
   std::ranges::sort(recipients, {}, &RecipientWork::index);
+  const auto twice = std::ranges::unique(recipients, {}, &RecipientWork::index);
+  recipients.erase(twice.begin(), twice.end());
 }
 
 void Scheduler::remove_from_window(Flow& flow, std::map<DueCursor, Entry>::iterator entry) {
@@ -75,17 +85,28 @@ void Scheduler::note_on_disk(Flow& flow, const DueCursor& place) {
 
 void Scheduler::begin_work(Flow& flow, const DueCursor& place) {
   ++flow.busy[place];
-  ++in_flight_[place.id];
   ++entries_in_flight_;
 }
 
 // ---- work appears -----------------------------------------------------------------------------
 
 bool Scheduler::add(const FlowKey& key, Entry entry, Time now) {
-  if (blocked_.contains(entry.place.id)) return false;  // unblock() is followed by on_disk()
+  if (keep_out(key, entry.place)) return false;
   Flow& flow = flow_of(key);
-  const bool takes =
-      flow.window.size() < options_.window && entry.place.due <= now + options_.horizon;
+  // A page may have brought it already: the disk knows.
+  const bool seen = flow.seen && entry.place <= *flow.seen;
+  bool takes = !seen && entry.place.due <= now &&
+               (flow.window.empty() || window_entries_ < options_.window_total);
+  if (takes && flow.window.size() >= options_.window) {
+    // What is due earlier goes first; the last one is found on disk again.
+    const auto last = std::prev(flow.window.end());
+    takes = entry.place < last->first;
+    if (takes) {
+      const DueCursor evicted = last->first;
+      remove_from_window(flow, last);
+      note_on_disk(flow, evicted);
+    }
+  }
   if (takes) {
     insert(flow, std::move(entry));
   } else {
@@ -106,23 +127,31 @@ void Scheduler::page_loaded(const FlowKey& key, std::vector<Entry> entries, bool
   Flow& flow = flow_of(key);
   flow.loading = false;
   flow.disk_earliest.reset();
+  flow.seen_keep = now + seen_kept;
+  std::vector<DueCursor> again;
   bool trimmed = false;
   for (Entry& entry : entries) {
-    if (entry.place.due > now + options_.horizon) {
+    if (entry.place.due > now) {
       flow.disk_earliest = entry.place.due;
       trimmed = true;
       break;
     }
     flow.cursor = entry.place;
-    const bool known = flow.window.contains(entry.place) || flow.busy.contains(entry.place) ||
-                       flow.finished_meanwhile.contains(entry.place) ||
-                       blocked_.contains(entry.place.id);
-    if (!known) insert(flow, std::move(entry));
+    if (!flow.seen || *flow.seen < entry.place) flow.seen = entry.place;
+    if (flow.busy.contains(entry.place)) {
+      flow.look_again.insert(entry.place);
+    } else if (flow.finished_meanwhile.contains(entry.place) ||
+               flow.changed_meanwhile.contains(entry.place.id)) {
+      again.push_back(entry.place);
+    } else if (!keep_out(key, entry.place)) {
+      insert(flow, std::move(entry));
+    }
   }
   if (!end && !trimmed) flow.disk_earliest = flow.cursor ? flow.cursor->due : now;
   flow.finished_meanwhile.clear();
-  if (const auto noted = std::exchange(flow.noted_meanwhile, std::nullopt))
-    note_on_disk(flow, *noted);
+  flow.changed_meanwhile.clear();
+  if (const auto noted = std::exchange(flow.noted_meanwhile, std::nullopt)) again.push_back(*noted);
+  for (const DueCursor& place : again) note_on_disk(flow, place);
   review(key.lane, now);
   grant_sessions(now);
 }
@@ -131,6 +160,7 @@ void Scheduler::page_failed(const FlowKey& key, Time now) {
   Flow& flow = flow_of(key);
   flow.loading = false;
   flow.finished_meanwhile.clear();
+  flow.changed_meanwhile.clear();
   flow.noted_meanwhile.reset();
   // Looked at again after a while; nothing is forgotten.
   flow.disk_earliest = now + std::chrono::seconds(5);
@@ -211,11 +241,7 @@ std::optional<std::pair<FlowKey, Entry>> Scheduler::take(const LaneKey& key,
 void Scheduler::put_back(const FlowKey& key, Entry entry, Time now) {
   Flow& flow = flow_of(key);
   const DueCursor place = entry.place;
-  if (blocked_.contains(place.id)) {
-    note_on_disk(flow, place);
-  } else {
-    insert(flow, std::move(entry));
-  }
+  if (!keep_out(key, place)) insert(flow, std::move(entry));
   finished(key, place, now);
 }
 
@@ -223,11 +249,11 @@ void Scheduler::finished(const FlowKey& key, const DueCursor& place, Time now) {
   Flow& flow = flow_of(key);
   const auto busy = flow.busy.find(place);
   MANSIO_ASSERT(busy != flow.busy.end());
-  if (--busy->second == 0) flow.busy.erase(busy);
+  if (--busy->second == 0) {
+    flow.busy.erase(busy);
+    if (flow.look_again.erase(place) > 0) note_on_disk(flow, place);
+  }
   if (flow.loading) flow.finished_meanwhile.insert(place);
-  const auto flying = in_flight_.find(place.id);
-  MANSIO_ASSERT(flying != in_flight_.end());
-  if (--flying->second == 0) in_flight_.erase(flying);
   --entries_in_flight_;
   review(key.lane, now);
 }
@@ -243,6 +269,7 @@ void Scheduler::session_ended(const LaneKey& key, Time now) {
 
 void Scheduler::lane_recovered(const LaneKey& key, Time now) {
   Lane& lane = lane_of(key);
+  ++lane.successes;
   if (lane.failures == 0) return;
   lane.failures = 0;
   lane.delayed_until = {};
@@ -253,11 +280,21 @@ void Scheduler::lane_recovered(const LaneKey& key, Time now) {
 
 void Scheduler::lane_troubled(const LaneKey& key, Disposition trouble, Time until, Time now) {
   Lane& lane = lane_of(key);
+  if (is_delayed(lane.delayed_until, now)) return;
   if (lane.failures == 0) lane.trouble_since = now;
   ++lane.failures;
   lane.trouble = std::move(trouble);
   lane.delayed_until = std::max(lane.delayed_until, until);
   review(key, now);
+}
+
+void Scheduler::lane_saturated(const LaneKey& key, Time now) {
+  lane_of(key).saturated_until = now + saturation;
+}
+
+std::uint64_t Scheduler::successes(const LaneKey& key) const {
+  const auto found = lanes_.find(key);
+  return found == lanes_.end() ? 0 : found->second.successes;
 }
 
 std::uint32_t Scheduler::failures(const LaneKey& key) const {
@@ -268,16 +305,49 @@ std::uint32_t Scheduler::failures(const LaneKey& key) const {
 // ---- the operator's changes -------------------------------------------------------------------
 
 void Scheduler::block(const FlowKey& key, const DueCursor& place) {
-  blocked_.insert(place.id);
+  ++blocked_[{key, place.id}].times;
   const auto lane = lanes_.find(key.lane);
   if (lane == lanes_.end()) return;
   const auto flow = lane->second.flows.find({key.klass, key.flow});
   if (flow == lane->second.flows.end()) return;
   const auto entry = flow->second.window.find(place);
-  if (entry != flow->second.window.end()) remove_from_window(flow->second, entry);
+  if (entry == flow->second.window.end()) return;
+  remove_from_window(flow->second, entry);
+  keep_out(key, place);
 }
 
-void Scheduler::unblock(const QueueId& id) { blocked_.erase(id); }
+void Scheduler::unblock(const FlowKey& key, const QueueId& id, Time now) {
+  const auto blocked = blocked_.find({key, id});
+  if (blocked == blocked_.end() || --blocked->second.times > 0) return;
+  const std::optional<DueCursor> kept_out = blocked->second.kept_out;
+  blocked_.erase(blocked);
+  if (const auto lane = lanes_.find(key.lane); lane != lanes_.end()) {
+    const auto flow = lane->second.flows.find({key.klass, key.flow});
+    if (flow != lane->second.flows.end() && flow->second.loading) {
+      flow->second.changed_meanwhile.insert(id);
+    }
+  }
+  if (kept_out) on_disk(key, *kept_out, now);
+}
+
+/// True if the entry must not enter its window now; unblock() looks for it again.
+bool Scheduler::keep_out(const FlowKey& key, const DueCursor& place) {
+  if (blocked_.empty()) return false;
+  const auto blocked = blocked_.find({key, place.id});
+  if (blocked == blocked_.end()) return false;
+  auto& first = blocked->second.kept_out;
+  if (!first || place < *first) first = place;
+  return true;
+}
+
+bool Scheduler::in_flight(const FlowKey& key, const QueueId& id) const {
+  const auto lane = lanes_.find(key.lane);
+  if (lane == lanes_.end()) return false;
+  const auto flow = lane->second.flows.find({key.klass, key.flow});
+  if (flow == lane->second.flows.end()) return false;
+  return std::ranges::any_of(flow->second.busy,
+                             [&id](const auto& busy) { return busy.first.id == id; });
+}
 
 // ---- time -------------------------------------------------------------------------------------
 
@@ -312,12 +382,22 @@ void Scheduler::sweep_troubled(const LaneKey& key, Lane& lane, Time now) {
   }
 }
 
+/// How many entries the flow may load. A lane that hands nothing out needs to see only its next
+/// ones.
+std::uint32_t Scheduler::room_for(const Lane& lane, const Flow& flow, Time now) const {
+  constexpr std::uint32_t while_delayed = 50;
+  if (is_delayed(lane.delayed_until, now)) return flow.window.empty() ? while_delayed : 0;
+  if (window_entries_ >= options_.window_total) return flow.window.empty() ? 1 : 0;
+  if (flow.window.size() > options_.window / 2) return 0;
+  return static_cast<std::uint32_t>(options_.window - flow.window.size());
+}
+
 void Scheduler::load_what_is_due(const LaneKey& key, Lane& lane, Time now) {
   for (auto& [flow_key, flow] : lane.flows) {
-    const bool due = flow.disk_earliest && *flow.disk_earliest <= now;
-    if (!due || flow.loading || flow.window.size() > options_.window / 2) continue;
+    if (flow.loading || !flow.disk_earliest || *flow.disk_earliest > now) continue;
+    const std::uint32_t room = room_for(lane, flow, now);
+    if (room == 0) continue;
     flow.loading = true;
-    const auto room = static_cast<std::uint32_t>(options_.window - flow.window.size());
     actions_.push_back(LoadPage{{key, flow_key.first, flow_key.second}, flow.cursor, room});
   }
 }
@@ -357,6 +437,8 @@ bool Scheduler::wants_session(const Lane& lane, Time now) const {
   if (!first || *first > now) return false;
   if (lane.sessions == 0) return true;
   if (lane.failures > 0 || lane.sessions >= lane.options.sessions_max) return false;
+  if (lane.sessions >= sessions_at_first + lane.successes) return false;
+  if (lane.saturated_until > now) return false;
   const std::uint64_t enough = backlog_per_session * lane.sessions + 1;
   if (due_count(lane, now, enough) >= enough) return true;
   return *first + patience <= now && lane.grown_at + patience <= now;
@@ -384,7 +466,7 @@ void Scheduler::grant_sessions(Time now) {
     Lane& lane = found->second;
     if (!may_open(lane)) {
       if (sessions_ >= options_.sessions_max + options_.sessions_reserve) return;
-      ++looked_at;
+      if (++looked_at >= waiting_lanes_per_look) return;
       continue;
     }
     looked_at = 0;
@@ -405,8 +487,9 @@ void Scheduler::set_wakeup(const LaneKey& key, Lane& lane, Time now) {
     if (!flow.window.empty() && flow.window.begin()->first.due > now) {
       consider(flow.window.begin()->first.due);
     }
-    if (flow.disk_earliest && !flow.loading && *flow.disk_earliest > now)
-      consider(*flow.disk_earliest);
+    if (flow.loading) continue;
+    if (flow.disk_earliest && *flow.disk_earliest > now) consider(*flow.disk_earliest);
+    if (flow.seen && flow.seen_keep > now && !flow.disk_earliest) consider(flow.seen_keep);
   }
   if (is_delayed(lane.delayed_until, now)) {
     consider(lane.delayed_until);
@@ -414,7 +497,8 @@ void Scheduler::set_wakeup(const LaneKey& key, Lane& lane, Time now) {
              first && *first <= now && lane.failures == 0 && lane.sessions > 0 &&
              lane.sessions < lane.options.sessions_max && !stopping_) {
     // Already over: the lane is queued for a session, and events go on from there.
-    const Time impatient = std::max(*first, lane.grown_at) + patience;
+    const Time impatient =
+        std::max(std::max(*first, lane.grown_at) + patience, lane.saturated_until);
     if (impatient > now) consider(impatient);
   }
   if (next == lane.wakeup) return;
@@ -429,7 +513,7 @@ void Scheduler::review(const LaneKey& key, Time now) {
   if (found == lanes_.end()) return;
   Lane& lane = found->second;
   load_what_is_due(key, lane, now);
-  std::erase_if(lane.flows, [](const auto& flow) { return flow.second.idle(); });
+  std::erase_if(lane.flows, [now](const auto& flow) { return flow.second.idle(now); });
   if (!lane.queued_for_session && wants_session(lane, now)) {
     lane.queued_for_session = true;
     session_queue_.push_back(key);

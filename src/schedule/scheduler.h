@@ -8,9 +8,10 @@
 //   1. Entries at or before the cursor are in the window, are being worked on, or were finished.
 //   2. New entries beyond what the window takes are only noted (`on_disk`, with the earliest due).
 //      An entry that appears before the cursor pulls the cursor back.
-//   3. A page that was requested before an entry was finished may still contain it; such entries
-//   are
-//      remembered while a page is under way and left out of it.
+//   3. A page shows the disk as it was when it was read. What was finished, worked on or changed by
+//      an operator meanwhile is left out of it and looked at again. An idle flow keeps its cursor
+//      for a while, since an entry that a page has already brought may still be on its way to
+//      add().
 //   So memory follows activity: a lane with nothing due costs its key and one wake-up time.
 //
 // Fair service: lanes that want a session queue up and take turns at the budget of sessions; within
@@ -25,8 +26,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -55,11 +54,11 @@ struct LaneOptions {
 };
 
 struct SchedulerOptions {
-  std::uint32_t window = 1000;                  ///< entries in memory per flow
-  Duration horizon = std::chrono::seconds(30);  ///< entries due later than this stay on disk
-  std::uint32_t sessions_max = 19800;           ///< of all lanes together
-  std::uint32_t sessions_reserve = 200;         ///< further ones, for lanes that have none
-  std::uint32_t tries_max = 0;  ///< reached: given up without another attempt; 0: no limit
+  std::uint32_t window = 1000;           ///< entries in memory per flow
+  std::size_t window_total = 100'000;    ///< of all flows; beyond it every flow is sure of one
+  std::uint32_t sessions_max = 19800;    ///< of all lanes together
+  std::uint32_t sessions_reserve = 200;  ///< further ones, for lanes that have none
+  std::uint32_t tries_max = 0;           ///< reached: given up without another attempt; 0: no limit
   /// The options of a lane, asked when the lane appears; absent: the defaults.
   std::function<LaneOptions(const LaneKey&)> lane_options;
 };
@@ -124,18 +123,24 @@ class Scheduler {
   /// recipients come again through on_disk() or add().
   void finished(const FlowKey& flow, const DueCursor& place, Time now);
   void session_ended(const LaneKey& lane, Time now);
-  /// A session was established: the destination is well.
+  /// A transaction took place: the destination is well.
   void lane_recovered(const LaneKey& lane, Time now);
-  /// No host of the destination can be used: leave it alone until then.
+  /// How often lane_recovered() was called while the lane was in memory.
+  std::uint64_t successes(const LaneKey& lane) const;
+  /// A session found no host that can be used, and nothing of the lane has worked since it began:
+  /// leave the destination alone until then. A lane that is delayed already stays as it is.
   void lane_troubled(const LaneKey& lane, Disposition trouble, Time until, Time now);
+  /// A session was refused while others work: that is the destination's limit for now.
+  void lane_saturated(const LaneKey& lane, Time now);
 
   // The operator's changes
-  /// Takes the entry out of its window and keeps the message out of all windows until unblock().
-  /// Entries in flight are not touched.
+  /// Takes the entry out of its window and keeps the message out of that flow's window until
+  /// unblock() has been called as often. Entries in flight are not touched.
   void block(const FlowKey& flow, const DueCursor& place);
-  void unblock(const QueueId& id);
-
-  bool in_flight(const QueueId& id) const { return in_flight_.contains(id); }
+  /// What was kept out meanwhile is looked for on disk again.
+  void unblock(const FlowKey& flow, const QueueId& id, Time now);
+  /// True while a session works on the message in that flow.
+  bool in_flight(const FlowKey& flow, const QueueId& id) const;
 
   // Time and answers
   void tick(Time now);
@@ -171,8 +176,15 @@ class Scheduler {
     std::map<DueCursor, std::uint32_t> busy;   ///< parts of entries being worked on
     std::set<DueCursor> finished_meanwhile;    ///< while a page is under way
     std::optional<DueCursor> noted_meanwhile;  ///< the first one noted while a page is under way
+    std::set<QueueId> changed_meanwhile;       ///< by an operator, while a page is under way
+    std::set<DueCursor> look_again;            ///< seen in a page while they were worked on
+    std::optional<DueCursor> seen;             ///< the last place that any page has shown
+    Time seen_keep{};                          ///< how long an idle flow remembers it
 
-    bool idle() const { return window.empty() && !disk_earliest && !loading && busy.empty(); }
+    bool idle(Time now) const {
+      return window.empty() && !disk_earliest && !loading && busy.empty() &&
+             (!seen || seen_keep <= now);
+    }
   };
 
   using FlowMap = std::map<std::pair<PriorityClass, std::uint32_t>, Flow>;
@@ -185,7 +197,9 @@ class Scheduler {
     Time delayed_until{};
     Time trouble_since{};
     Disposition trouble;
-    Time grown_at{};  ///< when latency last asked for one more session
+    std::uint64_t successes = 0;
+    Time grown_at{};         ///< when latency last asked for one more session
+    Time saturated_until{};  ///< no further session before
     bool queued_for_session = false;
     std::optional<Time> wakeup;                   ///< its place in wakeups_
     std::map<PriorityClass, std::uint32_t> turn;  ///< flow served last, per class
@@ -202,6 +216,7 @@ class Scheduler {
   bool give_up_what_ended(const FlowKey& key, const Lane& lane, Flow& flow, Entry& entry, Time now);
   void sweep_troubled(const LaneKey& key, Lane& lane, Time now);
   void load_what_is_due(const LaneKey& key, Lane& lane, Time now);
+  std::uint32_t room_for(const Lane& lane, const Flow& flow, Time now) const;
   static std::optional<Time> first_due(const Lane& lane);
   static std::uint64_t due_count(const Lane& lane, Time now, std::uint64_t enough);
   bool wants_session(const Lane& lane, Time now) const;
@@ -213,9 +228,16 @@ class Scheduler {
   SchedulerOptions options_;
   std::map<LaneKey, Lane> lanes_;
   std::set<std::pair<Time, LaneKey>> wakeups_;
-  std::deque<LaneKey> session_queue_;                     ///< lanes that want a session, in turn
-  std::unordered_map<QueueId, std::uint32_t> in_flight_;  ///< parts per message
-  std::unordered_set<QueueId> blocked_;
+  std::deque<LaneKey> session_queue_;  ///< lanes that want a session, in turn
+
+  struct Blocked {
+    std::uint32_t times = 0;
+    std::optional<DueCursor> kept_out;  ///< the first entry that would have come in
+  };
+
+  bool keep_out(const FlowKey& key, const DueCursor& place);
+
+  std::map<std::pair<FlowKey, QueueId>, Blocked> blocked_;
   std::vector<Action> actions_;
   std::size_t window_entries_ = 0;
   std::size_t entries_in_flight_ = 0;
