@@ -10,6 +10,7 @@ import time
 import pytest
 
 from daemon import free_port
+from peer import make_certificate
 
 HOLD = {'route."*"': {"channel": "hold", "next_hop": []}}
 
@@ -254,7 +255,6 @@ def test_commands_before_the_greeting_are_refused(make_daemon):
 
 
 def test_what_is_pipelined_behind_starttls_is_refused(make_daemon, tmp_path):
-    from peer import make_certificate
     certificate, key = make_certificate(tmp_path)
     port = free_port()
     node = make_daemon(tables=HOLD, listeners=[
