@@ -10,6 +10,7 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from content import NASTY, to_wire, without_our_field
+from counts import wait_for
 from daemon import free_port
 from dialogue import Dialogue
 
@@ -75,14 +76,6 @@ def make_next_hop():
 
 def lmtp_route(next_hop):
     return {'route."*"': {"channel": "lmtp", "next_hop": [next_hop.endpoint]}}
-
-
-def wait_for(daemon, **expected):
-    def reached():
-        summary = daemon.summary()
-        return summary["balanced"] and all(summary[name] == value for name, value in expected.items())
-
-    daemon.wait_until(reached, what=str(expected))
 
 
 def test_each_recipient_has_its_own_fate(make_daemon, make_next_hop):

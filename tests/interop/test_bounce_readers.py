@@ -11,9 +11,11 @@ import pytest
 from flufl.bounce import all_failures, scan_message
 
 from content import EIGHT_BIT
+from counts import wait_for_settled
 
 SENDER = "ann@sender.example"
-CONTENT = (b"From: Ann <ann@sender.example>\r\nTo: many\r\nSubject: Gr\xc3\xbc\xc3\x9fe\r\nMessage-ID: <1@sender.example>\r\n"
+CONTENT = (b"From: Ann <ann@sender.example>\r\nTo: many\r\nSubject: Gr\xc3\xbc\xc3\x9fe\r\n"
+           b"Message-ID: <1@sender.example>\r\n"
            b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
            b"The body.\r\n.\r\n" + EIGHT_BIT + b"\r\n")
 
@@ -38,7 +40,7 @@ def bounced(make_daemon, sink):
         with smtplib.SMTP("127.0.0.1", daemon.smtp_port, "client.test.example", timeout=20) as client:
             client.sendmail(SENDER, [f"{name}@dest.example" for name in names], CONTENT,
                             mail_options=["BODY=8BITMIME", *options])
-        daemon.wait_until(lambda: daemon.summary()["queued"] == 0, what="everything settled")
+        wait_for_settled(daemon)
         notices = [message for message in sink.messages if message.sender == ""]
         assert len(notices) == 1
         return notices[0]
@@ -138,7 +140,7 @@ def test_a_server_without_8bitmime_gets_it_too(make_daemon, sink, what):
     daemon = make_daemon(next_hop=[sink.endpoint])
     with smtplib.SMTP("127.0.0.1", daemon.smtp_port, "client.test.example", timeout=20) as client:
         client.sendmail(SENDER, ["bob@dest.example"], CONTENT, mail_options=["BODY=8BITMIME", f"RET={what}"])
-    daemon.wait_until(lambda: daemon.summary()["queued"] == 0, what="everything settled")
+    wait_for_settled(daemon)
     (notice,) = sink.messages
     assert max(notice.content) < 128
     report = parsed(notice)

@@ -7,18 +7,11 @@ import smtplib
 import pytest
 
 from content import EIGHT_BIT, NASTY
+from counts import wait_for
 from daemon import free_port
 from peers import smtp_source
 
 SENDER = "ann@sender.example"
-
-
-def wait_for(daemon, **expected):
-    def reached():
-        summary = daemon.summary()
-        return summary["balanced"] and all(summary[name] == value for name, value in expected.items())
-
-    daemon.wait_until(reached, what=str(expected))
 
 
 def beside(sink, postfix):

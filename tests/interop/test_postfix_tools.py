@@ -4,6 +4,7 @@ import collections
 
 import pytest
 
+from counts import totals, wait_for_settled
 from daemon import free_port
 from peers import smtp_source
 
@@ -11,16 +12,6 @@ SENDER = "ann@sender.example"
 QUICK = {"retry": {"min": "300ms", "max": "300ms"}, "timeouts": {"idle": "1s"}}
 LARGE = b"Subject: large\r\n\r\n" + b"".join(b"%07d ..............................\r\n" % line
                                            for line in range(25000))
-
-
-def wait_for_settled(daemon, timeout=30):
-    daemon.wait_until(lambda: daemon.summary()["queued"] == 0, timeout, "everything settled")
-
-
-def totals(daemon):
-    summary = daemon.summary()
-    assert summary["balanced"]
-    return {name: summary[name] for name in ("accepted", "delivered", "failed", "queued")}
 
 
 def tried(daemon):
