@@ -155,9 +155,12 @@ void Daemon::reload() {
 }
 
 Task<void> Daemon::stop() {
-  const SteadyTime deadline = clock_->steady_now() + settings_->server.drain;
+  const SteadyTime begin = clock_->steady_now();
+  const SteadyTime deadline = begin + settings_->server.drain;
   if (edge_) {
-    auto stopping = edge_->stop(deadline);
+    // Half of the time for slow clients; the rest is for transactions that wait for their last
+    // reply.
+    auto stopping = edge_->stop(begin + settings_->server.drain / 2);
     co_await std::move(stopping);
   }
   if (queue_) {

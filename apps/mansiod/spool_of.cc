@@ -15,7 +15,6 @@ std::unique_ptr<spool::Spool> open_spool(const settings::Settings& settings, Clo
     options.reserve_share = settings.spool.reserve_share;
     options.must_exist = settings.spool.existing;
     options.history_keep = settings.history_keep;
-    options.inline_content_max = settings.limits.content_in_memory;
     return spool::open_file_spool(std::move(options), clock);
   }
   spool::MemorySpoolOptions options;

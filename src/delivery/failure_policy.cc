@@ -121,8 +121,8 @@ Verdict classify(const Event& event) {
       verdict.in_doubt = event.dot_written;
       break;
   }
-  // Without a reply to the final dot the try did happen, whatever ended it.
-  if (verdict.in_doubt) verdict.counts_as_try = true;
+  // Without a reply to the final dot the try did happen, unless it was us who ended it.
+  if (verdict.in_doubt && event.cause != Cause::local) verdict.counts_as_try = true;
   return verdict;
 }
 

@@ -1,5 +1,6 @@
 // The operator's side of the queue: what there is, why it waits, and changing it.
 #include <algorithm>
+#include <exception>
 #include <set>
 #include <utility>
 
@@ -99,7 +100,8 @@ Task<void> Queue::Impl::add_living_states(std::vector<ListedMessage>& messages) 
                                               &messages] {
       std::vector<bool> flying;
       for (const auto& [i, r] : mine)
-        flying.push_back(shard.in_flight(messages[i].message->message.id));
+        flying.push_back(shard.in_flight(place_of(*messages[i].message, r).first,
+                                         messages[i].message->message.id));
       return flying;
     };
     auto asking = queue::run_on(ports.loops[index], std::move(ask));
@@ -169,8 +171,8 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
     const LaneKey& lane = message.lanes[r];
     const std::size_t index = shard_of(lane);
     using Seen = std::pair<std::optional<schedule::LaneView>, bool>;
-    std::function<Seen()> look = [&shard = *shards_[index], lane, id] {
-      return Seen{shard.view(lane), shard.in_flight(id)};
+    std::function<Seen()> look = [&shard = *shards_[index], place = place_of(**stored, r), id] {
+      return Seen{shard.view(place.first.lane), shard.in_flight(place.first, id)};
     };
     auto looking = queue::run_on(ports.loops[index], std::move(look));
     const auto [view, flying] = co_await std::move(looking);
@@ -201,12 +203,12 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
         if (flying) {
           reason("in_flight", "");
           wait.next_attempt.reset();
-        } else if (view && view->delayed_until > now) {
+        } else if (view && view->delayed_until > now && view->delayed_until >= status.due) {
           const bool dns = view->trouble.cause == Cause::dns;
-          const bool policy = view->trouble.cause == Cause::policy;
+          const bool policy = view->trouble.stage == Stage::route && !dns;
           reason(dns ? "dns" : policy ? "policy" : "host_down", policy ? "route" : "retry.min");
           wait.since = view->trouble_since;
-          wait.next_attempt = std::max(status.due, view->delayed_until);
+          wait.next_attempt = view->delayed_until;
           wait.detail = view->trouble.reply.to_string();
         } else if (status.due > now) {
           reason("backoff", settings()->retry.intervals.empty() ? "retry.min" : "retry.intervals");
@@ -280,7 +282,8 @@ Task<QueueStatistics> Queue::Impl::statistics() {
 
 /// Takes the messages out of their windows; recipients in flight are dropped from `recipients`.
 Task<void> Queue::Impl::block_in_shards(const std::vector<ListedMessage>& messages,
-                                        std::vector<std::vector<std::uint32_t>>& recipients) {
+                                        std::vector<std::vector<std::uint32_t>>& recipients,
+                                        PlacesByShard& blocked) {
   for (std::size_t index = 0; index < shards_.size(); ++index) {
     std::vector<Place> places;
     std::vector<std::pair<std::size_t, std::uint32_t>> whose;
@@ -298,8 +301,72 @@ Task<void> Queue::Impl::block_in_shards(const std::vector<ListedMessage>& messag
     auto blocking = queue::run_on(ports.loops[index], std::move(block));
     const std::vector<bool> flying = co_await std::move(blocking);
     for (std::size_t k = 0; k < whose.size(); ++k) {
-      if (flying[k]) std::erase(recipients[whose[k].first], whose[k].second);
+      if (flying[k]) {
+        std::erase(recipients[whose[k].first], whose[k].second);
+      } else {
+        blocked[index].push_back(places[k]);
+      }
     }
+  }
+}
+
+/// What was settled between the listing and the block is not what the operator saw: left alone.
+Task<void> Queue::Impl::drop_changed(const std::vector<ListedMessage>& messages,
+                                     std::vector<std::vector<std::uint32_t>>& recipients) {
+  std::vector<QueueId> ids;
+  for (const ListedMessage& listed : messages) ids.push_back(listed.message->message.id);
+  using Messages = std::vector<spool::StoredMessagePtr>;
+  auto reading = read<Messages>(
+      [this, &ids](spool::Done<Messages> done) { ports.spool.get(ids, std::move(done)); });
+  const Result<Messages> found = co_await std::move(reading);
+  std::map<QueueId, spool::StoredMessagePtr> fresh;
+  if (found) {
+    for (const spool::StoredMessagePtr& message : *found) fresh[message->message.id] = message;
+  }
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto now_stored = fresh.find(messages[i].message->message.id);
+    std::erase_if(recipients[i], [&](std::uint32_t r) {
+      return now_stored == fresh.end() ||
+             now_stored->second->recipients[r] != messages[i].message->recipients[r];
+    });
+  }
+}
+
+/// The changes that `pattern` means for the recipients of one message, with the notice for them.
+Task<void> Queue::Impl::add_changes(const ListedMessage& listed,
+                                    const std::vector<std::uint32_t>& recipients,
+                                    const spool::Change& pattern,
+                                    std::vector<spool::Operation>& operations) {
+  const spool::StoredMessage& stored = *listed.message;
+  spool::Change change = pattern;
+  change.id = stored.message.id;
+  change.recipients = recipients;
+  if (change.verb != Verb::fail && change.verb != Verb::expire) {
+    operations.push_back(std::move(change));
+    co_return;
+  }
+  std::vector<dsn::FailedRecipient> failed;
+  for (const std::uint32_t r : recipients) {
+    const RecipientStatus& status = stored.recipients[r];
+    Disposition disposition = change.verb == Verb::expire
+                                  ? queue::give_up(status.last, Cause::lifetime)
+                                  : change.disposition;
+    failed.push_back({r, std::move(disposition), status.tries, status.last_attempt});
+  }
+  auto original = std::shared_ptr<const Message>(listed.message, &stored.message);
+  auto making = notices_.make(std::move(original), failed, settings());
+  change.notices = co_await std::move(making);
+  // A recipient that expires keeps its own last reply, so each has an operation of its own; the
+  // notice about all of them goes with the first.
+  if (change.verb == Verb::fail) {
+    operations.push_back(std::move(change));
+    co_return;
+  }
+  for (dsn::FailedRecipient& one : failed) {
+    change.recipients = {one.index};
+    change.disposition = std::move(one.disposition);
+    operations.push_back(change);
+    change.notices.clear();
   }
 }
 
@@ -308,66 +375,69 @@ Task<void> Queue::Impl::change_page(const std::vector<ListedMessage>& messages,
                                     const spool::Change& pattern, BulkResult& result) {
   std::vector<std::vector<std::uint32_t>> recipients;
   for (const ListedMessage& listed : messages) recipients.push_back(listed.matching);
-  auto blocking = block_in_shards(messages, recipients);
-  co_await std::move(blocking);
+  PlacesByShard blocked(shards_.size()), due_now(shards_.size());
+  std::exception_ptr failure;
+  try {
+    auto changing = change_blocked(messages, pattern, recipients, blocked, due_now, result);
+    co_await std::move(changing);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  // Whatever happened: nothing stays blocked.
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    if (blocked[index].empty()) continue;
+    std::function<bool()> unblock = [&shard = *shards_[index], &mine = blocked[index],
+                                     &due = due_now[index]] {
+      shard.unblock(mine);
+      shard.on_disk(due);
+      return true;
+    };
+    auto unblocking = queue::run_on(ports.loops[index], std::move(unblock));
+    co_await std::move(unblocking);
+  }
+  if (failure) std::rethrow_exception(failure);
+}
 
-  const auto current = settings();
+Task<void> Queue::Impl::change_blocked(const std::vector<ListedMessage>& messages,
+                                       const spool::Change& pattern,
+                                       std::vector<std::vector<std::uint32_t>>& recipients,
+                                       PlacesByShard& blocked, PlacesByShard& due_now,
+                                       BulkResult& result) {
+  auto blocking = block_in_shards(messages, recipients, blocked);
+  co_await std::move(blocking);
+  auto comparing = drop_changed(messages, recipients);
+  co_await std::move(comparing);
+
   std::vector<spool::Operation> operations;
-  std::vector<std::size_t> of_message;
-  std::vector<std::vector<Place>> again(shards_.size());
-  Time due = pattern.due +
-             bulk_spread * static_cast<int>(std::min<std::uint64_t>(result.changed, 1u << 30));
+  spool::Change change = pattern;
+  const auto spread = static_cast<int>(std::min<std::uint64_t>(result.changed, 1u << 30));
+  change.due = pattern.due + bulk_spread * spread;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (recipients[i].empty()) continue;
-    const spool::StoredMessage& stored = *messages[i].message;
-    spool::Change change = pattern;
-    change.id = stored.message.id;
-    change.recipients = recipients[i];
-    change.due = due;
-    due += bulk_spread;
-    if (change.verb == Verb::fail || change.verb == Verb::expire) {
-      std::vector<dsn::FailedRecipient> failed;
-      for (const std::uint32_t r : recipients[i]) {
-        Disposition disposition = change.disposition;
-        if (change.verb == Verb::expire) {
-          disposition = queue::give_up(stored.recipients[r].last, Cause::lifetime);
-          change.disposition = disposition;
-        }
-        failed.push_back({r, std::move(disposition), stored.recipients[r].tries,
-                          stored.recipients[r].last_attempt});
-      }
-      auto original = std::shared_ptr<const Message>(messages[i].message, &stored.message);
-      auto making = notices_.make(std::move(original), std::move(failed), current);
-      change.notices = co_await std::move(making);
-    }
+    auto adding = add_changes(messages[i], recipients[i], change, operations);
+    co_await std::move(adding);
     for (const std::uint32_t r : recipients[i]) {
-      Place place = place_of(stored, r);
-      again[shard_of(place.first.lane)].push_back(place);
+      Place place = place_of(*messages[i].message, r);
       place.second.due = change.due;
       if (change.verb == Verb::make_due || change.verb == Verb::release) {
-        again[shard_of(place.first.lane)].push_back(place);
+        due_now[shard_of(place.first.lane)].push_back(place);
       }
     }
-    of_message.push_back(i);
-    operations.push_back(std::move(change));
+    change.due += bulk_spread;
   }
 
-  std::vector<std::pair<std::shared_ptr<const Message>, std::vector<Time>>> notices;
-  std::vector<std::vector<std::pair<std::shared_ptr<const Message>, std::vector<Time>>>>
-      by_operation;
+  std::vector<std::vector<spool::Admit>> notices;
   for (const spool::Operation& operation : operations) {
-    auto& mine = by_operation.emplace_back();
-    for (const spool::Admit& notice : std::get<spool::Change>(operation).notices) {
-      mine.push_back({std::make_shared<const Message>(notice.message), notice.due});
-    }
+    notices.push_back(std::get<spool::Change>(operation).notices);
   }
   auto performing = shards_.front()->gate().perform_all(std::move(operations));
   const std::vector<spool::Answer> answers = co_await std::move(performing);
   for (std::size_t k = 0; k < answers.size(); ++k) {
     if (answers[k].status == spool::Status::committed) {
       result.changed += answers[k].changed;
-      if (answers[k].changed > 0) {
-        std::ranges::move(by_operation[k], std::back_inserter(notices));
+      if (answers[k].changed == 0) continue;
+      for (const spool::Admit& notice : notices[k]) {
+        dispatch(std::make_shared<const Message>(notice.message), notice.due, nullptr);
       }
     } else if (answers[k].status == spool::Status::unknown ||
                answers[k].status == spool::Status::full) {
@@ -375,16 +445,6 @@ Task<void> Queue::Impl::change_page(const std::vector<ListedMessage>& messages,
                      answers[k].detail;
     }
   }
-  for (std::size_t index = 0; index < shards_.size(); ++index) {
-    if (again[index].empty()) continue;
-    std::function<bool()> unblock = [&shard = *shards_[index], &places = again[index]] {
-      shard.unblock(places);
-      return true;
-    };
-    auto unblocking = queue::run_on(ports.loops[index], std::move(unblock));
-    co_await std::move(unblocking);
-  }
-  for (const auto& [notice, notice_due] : notices) dispatch(notice, notice_due, nullptr);
 }
 
 Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::string reason,

@@ -258,8 +258,10 @@ void Queue::Impl::recover_in_doubt() {
   }
   if (requests.empty()) return;
   sink.expected = requests.size();
+  auto finished = sink.finished.get_future();
   ports.spool.submit(std::move(requests), sink);
-  sink.finished.get_future().wait();
+  finished.wait();
+  const std::lock_guard last_one_out(sink.mutex);  // completed() may still hold it
 }
 
 void Queue::Impl::reload(std::shared_ptr<const settings::Settings> settings,

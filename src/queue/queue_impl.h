@@ -61,10 +61,20 @@ class Queue::Impl {
   Task<void> end_watchers();
 
   Task<void> add_living_states(std::vector<ListedMessage>& messages);
+  using PlacesByShard = std::vector<std::vector<Place>>;
   Task<void> block_in_shards(const std::vector<ListedMessage>& messages,
-                             std::vector<std::vector<std::uint32_t>>& recipients);
+                             std::vector<std::vector<std::uint32_t>>& recipients,
+                             PlacesByShard& blocked);
+  Task<void> drop_changed(const std::vector<ListedMessage>& messages,
+                          std::vector<std::vector<std::uint32_t>>& recipients);
+  Task<void> add_changes(const ListedMessage& listed, const std::vector<std::uint32_t>& recipients,
+                         const spool::Change& pattern, std::vector<spool::Operation>& operations);
   Task<void> change_page(const std::vector<ListedMessage>& messages, const spool::Change& pattern,
                          BulkResult& result);
+  Task<void> change_blocked(const std::vector<ListedMessage>& messages,
+                            const spool::Change& pattern,
+                            std::vector<std::vector<std::uint32_t>>& recipients,
+                            PlacesByShard& blocked, PlacesByShard& due_now, BulkResult& result);
 
   mutable std::mutex settings_mutex_;
   std::shared_ptr<const settings::Settings> settings_;  // guarded by settings_mutex_

@@ -1,5 +1,6 @@
 #include "queue/settlement.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace mansio::queue {
@@ -15,6 +16,33 @@ Disposition missing_status() {
   return disposition;
 }
 
+/// A recipient whose only trouble was ours is told about a day after its lifetime: long enough for
+/// people to mend it, and still an end.
+constexpr Duration local_grace = std::chrono::hours(24);
+
+/// Decides what a deferral means now: another try, or the end.
+void defer(spool::RecipientOutcome& outcome, const schedule::RecipientWork& recipient,
+           const schedule::Entry& entry, const schedule::RetrySchedule& retry, Time now,
+           double jitter, bool stays) {
+  Disposition& disposition = outcome.disposition;
+  const std::uint32_t tries = recipient.tries + (disposition.counts_as_try ? 1 : 0);
+  const Time end = tries > 0 ? entry.expires_at : entry.expires_at + local_grace;
+  if (!stays && retry.tries_exhausted(tries)) {
+    disposition.outcome = Outcome::failed;
+    disposition.cause = Cause::tries;
+  } else if (!stays && end <= now) {
+    disposition.outcome = Outcome::expired;
+    disposition.cause = Cause::lifetime;
+  } else if (disposition.counts_as_try) {
+    outcome.next_due = retry.next_due(now, entry.expires_at, tries, jitter);
+  } else {
+    // Our own trouble says nothing about the recipient: its delays grow by themselves.
+    const std::uint32_t troubles =
+        recipient.retry_count - std::min(recipient.tries, recipient.retry_count);
+    outcome.next_due = now + retry.trouble_delay(troubles + 1, jitter);
+  }
+}
+
 }  // namespace
 
 Disposition give_up(Disposition last, Cause cause) {
@@ -28,7 +56,8 @@ Disposition give_up(Disposition last, Cause cause) {
 }
 
 Settlement settle_attempt(const schedule::Entry& entry, std::vector<Disposition> dispositions,
-                          const schedule::RetrySchedule& retry, Time now, double jitter) {
+                          const schedule::RetrySchedule& retry, Time now, double jitter,
+                          bool hold_doubt) {
   Settlement settlement;
   settlement.outcomes.reserve(entry.recipients.size());
   for (std::size_t i = 0; i < entry.recipients.size(); ++i) {
@@ -43,19 +72,7 @@ Settlement settle_attempt(const schedule::Entry& entry, std::vector<Disposition>
     }
     Disposition& disposition = outcome.disposition;
     if (disposition.outcome == Outcome::deferred) {
-      const std::uint32_t tries = recipient.tries + (disposition.counts_as_try ? 1 : 0);
-      if (retry.tries_exhausted(tries)) {
-        disposition.outcome = Outcome::failed;
-        disposition.cause = Cause::tries;
-      } else if (entry.expires_at <= now && tries > 0) {
-        disposition.outcome = Outcome::expired;
-        disposition.cause = Cause::lifetime;
-      } else if (disposition.counts_as_try) {
-        outcome.next_due = retry.next_due(now, entry.expires_at, recipient.retry_count + 1, jitter);
-      } else {
-        // Our own trouble says nothing about the recipient: soon again, and no growing delay.
-        outcome.next_due = now + retry.trouble_delay(1, jitter);
-      }
+      defer(outcome, recipient, entry, retry, now, jitter, disposition.in_doubt && hold_doubt);
     }
     settlement.outcomes.push_back(std::move(outcome));
   }

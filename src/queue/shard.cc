@@ -135,7 +135,9 @@ class Shard::Work final : public delivery::Work {
   void before_final_dot() override {
     if (mark_) return;
     const bool durable = shard_.configuration_.settings->retry.in_doubt == "hold";
-    mark_ = shard_.ports_.spool.mark_attempt(entry_.place.id, recipients_, attempt_, durable);
+    std::uint32_t tries = 0;
+    for (const auto& recipient : entry_.recipients) tries = std::max(tries, recipient.tries);
+    mark_ = shard_.ports_.spool.mark_attempt(entry_.place.id, recipients_, tries + 1, durable);
   }
 
   const FlowKey& flow() const { return flow_; }
@@ -216,7 +218,8 @@ class Shard::Source final : public delivery::WorkSource {
         recipients_max_(recipients_max) {}
 
   std::unique_ptr<delivery::Work> next() override {
-    if (shard_.stopping_ || (messages_max_ != 0 && messages_ >= messages_max_)) return nullptr;
+    if (shard_.stopping_ || shard_.latched_ || (messages_max_ != 0 && messages_ >= messages_max_))
+      return nullptr;
     auto taken = shard_.scheduler_.take(lane_, recipients_max_, shard_.now());
     shard_.pump();
     if (!taken) return nullptr;
@@ -228,13 +231,14 @@ class Shard::Source final : public delivery::WorkSource {
   Task<bool> wait(Duration at_most) override {
     if (messages_max_ != 0 && messages_ >= messages_max_) co_return false;
     const SteadyTime until = shard_.ports_.clock.steady_now() + at_most;
+    Event woken(shard_.ports_.loop);
+    const Idle idle(shard_, lane_, woken);
     const auto timer = shard_.ports_.clock.make_timer(shard_.ports_.loop);
-    auto& changed = shard_.changed_;
-    timer->start(until, [&changed] { changed.notify_all(); });
+    timer->start(until, [&woken] { woken.notify_all(); });
     while (!shard_.stopping_) {
       if (shard_.scheduler_.has_work(lane_, shard_.now())) co_return true;
       if (shard_.ports_.clock.steady_now() >= until) co_return false;
-      co_await changed.wait();
+      co_await woken.wait();
     }
     co_return false;
   }
@@ -254,6 +258,22 @@ class Shard::Source final : public delivery::WorkSource {
   std::uint32_t working() const { return working_; }
 
  private:
+  /// A place among the sessions that wait for work of the lane.
+  class Idle {
+   public:
+    Idle(Shard& shard, const LaneKey& lane, Event& event)
+        : shard_(shard), place_(shard.idle_.emplace(lane, &event)) {}
+
+    ~Idle() { shard_.idle_.erase(place_); }
+
+    Idle(const Idle&) = delete;
+    Idle& operator=(const Idle&) = delete;
+
+   private:
+    Shard& shard_;
+    std::multimap<LaneKey, Event*>::iterator place_;
+  };
+
   static std::unique_ptr<Work> own(std::unique_ptr<delivery::Work> work) {
     return std::unique_ptr<Work>(static_cast<Work*>(work.release()));
   }
@@ -274,6 +294,7 @@ struct Shard::Attempt {
   std::vector<spool::Admit> notices;
   std::shared_ptr<spool::AttemptMark> mark;  ///< cleared when the outcome is committed
   std::vector<std::uint32_t> in_doubt;       ///< to be kept from resending
+  bool plain_notices = false;  ///< without content of the original: with it they did not fit
 };
 
 // ---- construction and settings ----------------------------------------------------------------
@@ -286,8 +307,7 @@ Shard::Shard(Ports ports, Configuration configuration)
       gate_(ports_.spool, ports_.loop),
       timer_(ports_.clock.make_timer(ports_.loop)),
       sessions_(ports_.loop),
-      settlements_(ports_.loop),
-      changed_(ports_.loop) {}
+      settlements_(ports_.loop) {}
 
 Shard::~Shard() = default;
 
@@ -302,9 +322,21 @@ void Shard::configure(Configuration configuration) {
 
 void Shard::add(std::vector<NewEntry> entries) {
   const Time time = now();
-  for (NewEntry& added : entries) scheduler_.add(added.flow, std::move(added.entry), time);
-  changed_.notify_all();
+  for (NewEntry& added : entries) {
+    scheduler_.add(added.flow, std::move(added.entry), time);
+    wake(added.flow.lane);
+  }
   pump();
+}
+
+/// Sessions of the lane that keep their connection for reuse look for work.
+void Shard::wake(const LaneKey& lane) {
+  const auto [begin, end] = idle_.equal_range(lane);
+  for (auto waiting = begin; waiting != end; ++waiting) waiting->second->notify_all();
+}
+
+void Shard::wake_all() {
+  for (const auto& [lane, waiting] : idle_) waiting->notify_all();
 }
 
 void Shard::on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
@@ -316,15 +348,15 @@ void Shard::on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
 std::vector<bool> Shard::block(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
   std::vector<bool> flying;
   for (const auto& [flow, place] : places) {
-    flying.push_back(scheduler_.in_flight(place.id));
+    flying.push_back(scheduler_.in_flight(flow, place.id));
     if (!flying.back()) scheduler_.block(flow, place);
   }
   return flying;
 }
 
 void Shard::unblock(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
-  for (const auto& [flow, place] : places) scheduler_.unblock(place.id);
-  on_disk(places);
+  for (const auto& [flow, place] : places) scheduler_.unblock(flow, place.id, now());
+  pump();
 }
 
 std::optional<schedule::LaneView> Shard::view(const LaneKey& lane) const {
@@ -353,7 +385,7 @@ void Shard::pump() {
 }
 
 void Shard::arm_timer() {
-  const auto next = scheduler_.next_wakeup();
+  const auto next = stopped_ ? std::nullopt : scheduler_.next_wakeup();
   if (next == timer_for_) return;
   timer_for_ = next;
   if (!next) {
@@ -364,7 +396,7 @@ void Shard::arm_timer() {
   timer_->start(when, [this] {
     timer_for_.reset();
     scheduler_.tick(now());
-    changed_.notify_all();
+    wake_all();
     pump();
   });
 }
@@ -376,6 +408,7 @@ void Shard::act(schedule::OpenSession action) {
 
 void Shard::act(schedule::LoadPage action) {
   const FlowKey flow = action.flow;
+  if (stopping_) return;  // nothing is started any more
   ports_.spool.due_page(
       flow, action.after, action.limit, [this, flow](Result<spool::DuePage> page) {
         boost::asio::post(ports_.loop, [this, flow, page = std::move(page)]() mutable {
@@ -395,15 +428,28 @@ void Shard::page_arrived(const FlowKey& flow, Result<spool::DuePage> page) {
     entries.reserve(page->entries.size());
     for (const spool::DueEntry& due : page->entries) entries.push_back(entry_from(due));
     scheduler_.page_loaded(flow, std::move(entries), page->end, now());
-    changed_.notify_all();
+    wake(flow.lane);
   }
   pump();
 }
 
-schedule::Entry Shard::entry_from(const spool::DueEntry& due) const {
+/// The lanes of a message share what does not change of it.
+std::shared_ptr<const Message> Shard::shared_message(const spool::DueEntry& due) {
+  constexpr std::size_t sweep_at_least = 1024;
+  std::weak_ptr<const Message>& known = messages_[due.id];
+  if (auto message = known.lock()) return message;
+  auto message = std::shared_ptr<const Message>(due.message, &due.message->message);
+  known = message;
+  if (messages_.size() > 2 * scheduler_.window_entries() + sweep_at_least) {
+    std::erase_if(messages_, [](const auto& entry) { return entry.second.expired(); });
+  }
+  return message;
+}
+
+schedule::Entry Shard::entry_from(const spool::DueEntry& due) {
   schedule::Entry entry;
   entry.place = {due.due, due.id};
-  entry.message = std::shared_ptr<const Message>(due.message, &due.message->message);
+  entry.message = shared_message(due);
   entry.expires_at = entry.message->expires_at;
   for (const std::uint32_t index : due.recipients) {
     const RecipientStatus& status = due.message->recipients[index];
@@ -423,6 +469,7 @@ Task<void> Shard::run_session(LaneKey lane) {
   const settings::Destination limits =
       settings::destination_settings(*configuration_.settings, lane.destination);
   Source source(*this, lane, *limits.messages_per_connection, *limits.recipients_per_transaction);
+  const std::uint64_t successes = scheduler_.successes(lane);
   delivery::SessionReport report;
   std::string failure;
   try {
@@ -439,7 +486,7 @@ Task<void> Shard::run_session(LaneKey lane) {
     ++faults_;
     log::error("session_failed").field("destination", lane.destination).field("error", failure);
   }
-  session_over(lane, report);
+  session_over(lane, report, scheduler_.successes(lane) != successes);
 }
 
 Task<delivery::SessionReport> Shard::run_channel(const LaneKey& lane, Source& source) {
@@ -471,7 +518,9 @@ Task<delivery::SessionReport> Shard::run_channel(const LaneKey& lane, Source& so
 
 /// The channel `hold`: what is due there waits for an operator.
 Task<void> Shard::hold_due_work(LaneKey lane) {
-  while (auto taken = scheduler_.take(lane, 0, now())) {
+  while (!stopping_) {
+    auto taken = scheduler_.take(lane, 0, now());
+    if (!taken) break;
     spool::Change change;
     change.id = taken->second.place.id;
     change.verb = spool::Verb::hold;
@@ -488,12 +537,14 @@ Task<void> Shard::hold_due_work(LaneKey lane) {
   }
 }
 
-void Shard::session_over(const LaneKey& lane, const delivery::SessionReport& report) {
+/// `others_worked`: a transaction of the lane took place since the session began.
+void Shard::session_over(const LaneKey& lane, const delivery::SessionReport& report,
+                         bool others_worked) {
   const Time time = now();
-  const auto view = scheduler_.view(lane, time);
-  // While other sessions work, the destination is not down: one refused connection is its limit.
-  const bool others_work = view && view->sessions > 1 && view->failures == 0;
-  if (report.trouble && !others_work && !stopping_) {
+  if (report.trouble && others_worked) {
+    // One refused connection beside others that work is the destination's limit, not its end.
+    scheduler_.lane_saturated(lane, time);
+  } else if (report.trouble && !stopping_) {
     const Time until =
         time + retry_.trouble_delay(scheduler_.failures(lane) + 1, ports_.random->unit());
     log::warning("destination_delayed")
@@ -505,11 +556,8 @@ void Shard::session_over(const LaneKey& lane, const delivery::SessionReport& rep
         .field("host", report.trouble->host)
         .field("reply", report.trouble->reply.to_string());
     scheduler_.lane_troubled(lane, *report.trouble, until, time);
-  } else if (!report.trouble) {
-    scheduler_.lane_recovered(lane, time);
   }
   scheduler_.session_ended(lane, time);
-  changed_.notify_all();
   pump();
 }
 
@@ -564,12 +612,12 @@ void Shard::finish(Work& work, std::vector<Disposition> dispositions) {
   const bool hold_doubt = configuration_.settings->retry.in_doubt == "hold";
   bool failed = false;
   for (std::size_t i = 0; i < dispositions.size() && i < attempt->entry.recipients.size(); ++i) {
-    if (dispositions[i].in_doubt && hold_doubt) {
+    if (dispositions[i].in_doubt && hold_doubt && dispositions[i].outcome == Outcome::deferred) {
       attempt->in_doubt.push_back(attempt->entry.recipients[i].index);
     }
   }
-  Settlement settlement =
-      settle_attempt(attempt->entry, std::move(dispositions), retry_, now(), ports_.random->unit());
+  Settlement settlement = settle_attempt(attempt->entry, std::move(dispositions), retry_, now(),
+                                         ports_.random->unit(), hold_doubt);
   faults_ += settlement.faults;
   attempt->outcomes = std::move(settlement.outcomes);
   for (const auto& outcome : attempt->outcomes) {
@@ -594,8 +642,14 @@ Task<void> Shard::settle_with_notices(std::shared_ptr<Attempt> attempt) {
         attempt->entry.recipients[i].tries + (disposition.counts_as_try ? 1 : 0);
     failures.push_back({attempt->outcomes[i].recipient, disposition, tries, now()});
   }
-  auto making =
-      ports_.notices.make(attempt->entry.message, std::move(failures), configuration_.settings);
+  std::shared_ptr<const settings::Settings> settings = configuration_.settings;
+  if (attempt->plain_notices) {
+    auto plain = std::make_shared<settings::Settings>(*settings);
+    plain->notify.return_content = "none";
+    plain->notify.return_max = 0;
+    settings = std::move(plain);
+  }
+  auto making = ports_.notices.make(attempt->entry.message, std::move(failures), settings);
   attempt->notices = co_await std::move(making);
   submit(std::move(attempt));
 }
@@ -636,39 +690,47 @@ void Shard::submit(std::shared_ptr<Attempt> attempt) {
   settle.at = now();
   settle.outcomes = attempt->outcomes;
   settle.notices = attempt->notices;
-  if (!attempt->in_doubt.empty()) {
-    spool::Change change;
-    change.id = settle.id;
-    change.verb = spool::Verb::mark_in_doubt;
-    change.recipients = attempt->in_doubt;
-    change.at = settle.at;
-    change.reason = "the final dot was sent and no reply came";
-    change.actor = "engine";
-    gate_.submit(std::move(settle), [](spool::Answer) {});
-    gate_.submit(std::move(change),
-                 [this, attempt](spool::Answer answer) { committed(*attempt, answer); });
+  if (attempt->in_doubt.empty()) {
+    gate_.submit(std::move(settle),
+                 [this, attempt](const spool::Answer& answer) { answered(attempt, answer); });
     return;
   }
+  spool::Change change;
+  change.id = settle.id;
+  change.verb = spool::Verb::mark_in_doubt;
+  change.recipients = attempt->in_doubt;
+  change.at = settle.at;
+  change.reason = "the final dot was sent and no reply came";
+  change.actor = "engine";
+  // Submitted in one turn, so that one group has both; the outcome's own answer decides.
+  const auto outcome = std::make_shared<spool::Answer>();
   gate_.submit(std::move(settle),
-               [this, attempt](spool::Answer answer) { committed(*attempt, answer); });
+               [outcome](spool::Answer answer) { *outcome = std::move(answer); });
+  gate_.submit(std::move(change), [this, attempt, outcome](const spool::Answer& answer) {
+    answered(attempt, answer.status == spool::Status::unknown ? answer : *outcome);
+  });
 }
 
-void Shard::committed(const Attempt& attempt, const spool::Answer& answer) {
-  if (answer.status == spool::Status::unknown)
-    return;  // the spool is latched: nothing more is started
-  const Time time = now();
-  if (answer.status != spool::Status::committed) {
-    ++faults_;
-    log::error("settle_refused")
-        .field("id", attempt.entry.place.id.to_string())
-        .field("status", to_text(answer.status))
-        .field("detail", answer.detail);
-    // What is still due is found on disk again.
-    scheduler_.on_disk(attempt.flow, attempt.entry.place, time);
-    scheduler_.finished(attempt.flow, attempt.entry.place, time);
-    pump();
-    return;
+void Shard::answered(const std::shared_ptr<Attempt>& attempt, const spool::Answer& answer) {
+  switch (answer.status) {
+    case spool::Status::committed:
+      committed(*attempt);
+      return;
+    case spool::Status::unknown:
+      // The spool is latched: nothing is started that could not be recorded, and the mark of this
+      // attempt stays for whoever opens the spool next.
+      latched_ = true;
+      unresolved_.push_back(attempt);
+      scheduler_.stop();
+      wake_all();
+      return;
+    default:
+      refused(attempt, answer);
   }
+}
+
+void Shard::committed(const Attempt& attempt) {
+  const Time time = now();
   for (const auto& outcome : attempt.outcomes) log_outcome(*attempt.entry.message, outcome);
   scheduler_.finished(attempt.flow, attempt.entry.place, time);
   // Deferred recipients come back from disk when they are due: only there is it known whether they
@@ -682,7 +744,38 @@ void Shard::committed(const Attempt& attempt, const spool::Answer& answer) {
     notices.push_back(std::make_shared<const Message>(notice.message));
   }
   if (!notices.empty()) ports_.dispatch(std::move(notices));
-  changed_.notify_all();
+  pump();
+}
+
+/// An outcome that the spool does not take: a notice that is too large for it, or a recipient that
+/// became final another way. Without the notices' returned content it may fit; after that the entry
+/// rests before it is looked at again, so that a lasting fault is no loop of deliveries.
+void Shard::refused(const std::shared_ptr<Attempt>& attempt, const spool::Answer& answer) {
+  ++faults_;
+  log::error("settle_refused")
+      .field("id", attempt->entry.place.id.to_string())
+      .field("status", to_text(answer.status))
+      .field("detail", answer.detail);
+  if (!attempt->notices.empty() && !attempt->plain_notices) {
+    attempt->plain_notices = true;
+    auto again = settle_with_notices(attempt);
+    if (settlements_.spawn("settle_again", std::move(again))) return;
+  }
+  auto resting = look_again_later(attempt);
+  if (settlements_.spawn("look_again", std::move(resting))) return;
+  scheduler_.finished(attempt->flow, attempt->entry.place, now());
+}
+
+Task<void> Shard::look_again_later(std::shared_ptr<Attempt> attempt) {
+  const SteadyTime until = ports_.clock.steady_now() + retry_.trouble_delay(1, 0.5);
+  while (!stopping_ && ports_.clock.steady_now() < until) {
+    const Duration left = until - ports_.clock.steady_now();
+    auto sleeping = sleep_for(ports_.clock, std::min<Duration>(left, std::chrono::seconds(1)));
+    co_await std::move(sleeping);
+  }
+  const Time time = now();
+  scheduler_.finished(attempt->flow, attempt->entry.place, time);
+  scheduler_.on_disk(attempt->flow, attempt->entry.place, time);
   pump();
 }
 
@@ -694,7 +787,7 @@ void Shard::begin_stop(SteadyTime deadline) {
   sessions_.close();
   stop_timer_ = ports_.clock.make_timer(ports_.loop);
   stop_timer_->start(deadline, [this] { sessions_.cancel(); });
-  changed_.notify_all();
+  wake_all();
 }
 
 Task<void> Shard::wait_stopped() {
@@ -707,6 +800,7 @@ Task<void> Shard::wait_stopped() {
   settlements_.close();
   auto idle = gate_.idle();
   co_await std::move(idle);
+  stopped_ = true;
   timer_->cancel();
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -78,10 +79,12 @@ class Shard {
   /// Takes entries out of the windows for a change by an operator. Gives, for each place, whether
   /// the message is in flight here: then it was left alone.
   std::vector<bool> block(const std::vector<std::pair<FlowKey, DueCursor>>& places);
-  /// Ends block(); `places` are looked at again.
+  /// Ends block() for the places that it did not find in flight.
   void unblock(const std::vector<std::pair<FlowKey, DueCursor>>& places);
 
-  bool in_flight(const QueueId& id) const { return scheduler_.in_flight(id); }
+  bool in_flight(const FlowKey& flow, const QueueId& id) const {
+    return scheduler_.in_flight(flow, id);
+  }
 
   std::optional<schedule::LaneView> view(const LaneKey& lane) const;
   ShardStatistics statistics() const;
@@ -108,12 +111,15 @@ class Shard {
   void act(schedule::LoadPage action);
   void act(schedule::GiveUp action);
   void page_arrived(const FlowKey& flow, Result<spool::DuePage> page);
-  schedule::Entry entry_from(const spool::DueEntry& due) const;
+  schedule::Entry entry_from(const spool::DueEntry& due);
+  std::shared_ptr<const Message> shared_message(const spool::DueEntry& due);
+  void wake(const LaneKey& lane);
+  void wake_all();
 
   Task<void> run_session(LaneKey lane);
   Task<delivery::SessionReport> run_channel(const LaneKey& lane, Source& source);
   Task<void> hold_due_work(LaneKey lane);
-  void session_over(const LaneKey& lane, const delivery::SessionReport& report);
+  void session_over(const LaneKey& lane, const delivery::SessionReport& report, bool others_worked);
 
   void finish(Work& work, std::vector<Disposition> dispositions);
   void put_back(Work& work);
@@ -122,7 +128,10 @@ class Shard {
   Task<void> settle_with_notices(std::shared_ptr<Attempt> attempt);
   Task<void> give_up(schedule::GiveUp action);
   void submit(std::shared_ptr<Attempt> attempt);
-  void committed(const Attempt& attempt, const spool::Answer& answer);
+  void answered(const std::shared_ptr<Attempt>& attempt, const spool::Answer& answer);
+  void committed(const Attempt& attempt);
+  void refused(const std::shared_ptr<Attempt>& attempt, const spool::Answer& answer);
+  Task<void> look_again_later(std::shared_ptr<Attempt> attempt);
 
   Ports ports_;
   Configuration configuration_;
@@ -133,11 +142,15 @@ class Shard {
   std::unique_ptr<Timer> stop_timer_;
   std::optional<Time> timer_for_;
   TaskGroup sessions_;
-  TaskGroup settlements_;  ///< that wait for content before they can be submitted
-  Event changed_;          ///< work for idle sessions, or a session's end
+  TaskGroup settlements_;                ///< that wait for content before they can be submitted
+  std::multimap<LaneKey, Event*> idle_;  ///< sessions that wait for work of their lane
+  std::unordered_map<QueueId, std::weak_ptr<const Message>> messages_;  ///< in the windows
+  std::vector<std::shared_ptr<Attempt>> unresolved_;  ///< nobody knows whether they are recorded
   std::uint64_t faults_ = 0;
   bool pumping_ = false;
   bool stopping_ = false;
+  bool stopped_ = false;
+  bool latched_ = false;
 };
 
 /// The options of [retry] for the pure schedule.

@@ -9,9 +9,8 @@
 //   2. New entries beyond what the window takes are only noted (`on_disk`, with the earliest due).
 //      An entry that appears before the cursor pulls the cursor back.
 //   3. A page shows the disk as it was when it was read. What was finished, worked on or changed by
-//      an operator meanwhile is left out of it and looked at again. An idle flow keeps its cursor
-//      for a while, since an entry that a page has already brought may still be on its way to
-//      add().
+//      an operator meanwhile is left out of it and looked at again. A flow remembers for a while how
+//      far pages have shown it: an entry up to there may still be on its way to add().
 //   So memory follows activity: a lane with nothing due costs its key and one wake-up time.
 //
 // Fair service: lanes that want a session queue up and take turns at the budget of sessions; within
