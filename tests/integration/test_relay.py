@@ -134,7 +134,7 @@ def test_fail_over_happens_within_one_attempt(make_daemon, sink):
 def test_a_dead_next_hop_is_found_out_once_and_delays_nobody_else(make_daemon, sink):
     dead = f"127.0.0.1:{free_port()}"
     node = make_daemon(next_hop=[sink.endpoint], tables={
-        'route."dead.example"': {"channel": "smtp", "next_hop": [dead]}})
+        **SLOW, 'route."dead.example"': {"channel": "smtp", "next_hop": [dead]}})
     ids = [node.submit("a@a.example", [f"r{i}@dead.example"]) for i in range(3)]
 
     def down(id):
@@ -150,12 +150,34 @@ def test_a_dead_next_hop_is_found_out_once_and_delays_nobody_else(make_daemon, s
     for i in range(20):
         node.submit("a@a.example", [f"b{i}@alive{i}.example"])
     node.wait_until(lambda: node.summary()["delivered"] == 20, what="mail for others")
-    # Repaired, and asked to retry: everything goes.
-    node.tables['route."dead.example"']["next_hop"] = [sink.endpoint]
+
+
+def test_an_operators_retry_wakes_a_destination_that_rests(make_daemon, sink):
+    node = make_daemon(next_hop=[f"127.0.0.1:{free_port()}"], tables=SLOW)
+    for i in range(3):
+        node.submit("a@a.example", [f"r{i}@b.example"])
+    node.wait_until(lambda: " destination_delayed " in node.log(), what="the rest")
+    node.tables['route."*"']["next_hop"] = [sink.endpoint]
     node.reload()
     node.wait_until(lambda: " reloaded " in node.log(), what="the reload")
-    assert node.command("retry", "--destination", "dead.example").returncode == 0
-    settled(node, delivered=23)
+    assert node.command("retry", "--destination", "b.example").returncode == 0
+    settled(node, delivered=3)
+
+
+def test_a_busy_destination_takes_its_new_route_after_a_reload(make_daemon, sink):
+    other = Sink()
+    stays = lambda address: "451 4.7.1 not yet" if address.startswith("later") else None
+    sink.answers["rcpt"] = other.answers["rcpt"] = stays
+    # Retries come faster than the connection would be closed for idleness.
+    node = make_daemon(next_hop=[sink.endpoint], tables={
+        "retry": {"min": "200ms", "max": "200ms"}, "timeouts": {"idle": "30s"}})
+    node.submit("a@a.example", ["later@b.example"])
+    node.wait_until(lambda: sink.attempts >= 2, what="tries over the old route")
+    node.tables['route."*"']["next_hop"] = [other.endpoint]
+    node.reload()
+    node.wait_until(lambda: other.attempts >= 1, what="a try over the new route")
+    assert sink.connections == 1
+    other.close()
 
 
 def test_three_hundred_destinations_at_once(make_daemon, make_peer):
