@@ -389,7 +389,7 @@ Task<void> Queue::Impl::change_page(const std::vector<ListedMessage>& messages,
     std::function<bool()> unblock = [&shard = *shards_[index], &mine = blocked[index],
                                      &due = due_now[index]] {
       shard.unblock(mine);
-      shard.on_disk(due);
+      shard.due_by_order(due);
       return true;
     };
     auto unblocking = queue::run_on(ports.loops[index], std::move(unblock));

@@ -215,27 +215,26 @@ class Shard::Source final : public delivery::WorkSource {
       : shard_(shard),
         lane_(std::move(lane)),
         messages_max_(messages_max),
-        recipients_max_(recipients_max) {}
+        recipients_max_(recipients_max),
+        generation_(shard_.generation_) {}
 
   std::unique_ptr<delivery::Work> next() override {
-    if (shard_.stopping_ || shard_.latched_ || (messages_max_ != 0 && messages_ >= messages_max_))
-      return nullptr;
+    if (shard_.stopping_ || shard_.latched_ || !may_go_on()) return nullptr;
     auto taken = shard_.scheduler_.take(lane_, recipients_max_, shard_.now());
     shard_.pump();
     if (!taken) return nullptr;
     ++messages_;
-    ++working_;
     return std::make_unique<Work>(shard_, std::move(taken->first), std::move(taken->second));
   }
 
   Task<bool> wait(Duration at_most) override {
-    if (messages_max_ != 0 && messages_ >= messages_max_) co_return false;
+    if (!may_go_on()) co_return false;
     const SteadyTime until = shard_.ports_.clock.steady_now() + at_most;
     Event woken(shard_.ports_.loop);
     const Idle idle(shard_, lane_, woken);
     const auto timer = shard_.ports_.clock.make_timer(shard_.ports_.loop);
     timer->start(until, [&woken] { woken.notify_all(); });
-    while (!shard_.stopping_) {
+    while (!shard_.stopping_ && may_go_on()) {
       if (shard_.scheduler_.has_work(lane_, shard_.now())) co_return true;
       if (shard_.ports_.clock.steady_now() >= until) co_return false;
       co_await woken.wait();
@@ -245,19 +244,19 @@ class Shard::Source final : public delivery::WorkSource {
 
   void finished(std::unique_ptr<delivery::Work> work,
                 std::vector<Disposition> dispositions) override {
-    --working_;
     shard_.finish(*own(std::move(work)), std::move(dispositions));
   }
 
   void put_back(std::unique_ptr<delivery::Work> work) override {
-    --working_;
     --messages_;
     shard_.put_back(*own(std::move(work)));
   }
 
-  std::uint32_t working() const { return working_; }
-
  private:
+  bool may_go_on() const {
+    return generation_ == shard_.generation_ && (messages_max_ == 0 || messages_ < messages_max_);
+  }
+
   /// A place among the sessions that wait for work of the lane.
   class Idle {
    public:
@@ -282,8 +281,8 @@ class Shard::Source final : public delivery::WorkSource {
   LaneKey lane_;
   std::uint32_t messages_max_;
   std::uint32_t recipients_max_;
+  std::uint64_t generation_;
   std::uint32_t messages_ = 0;
-  std::uint32_t working_ = 0;
 };
 
 /// An attempt whose outcome is on its way to the spool.
@@ -315,6 +314,9 @@ void Shard::configure(Configuration configuration) {
   configuration_ = std::move(configuration);
   retry_ = schedule::RetrySchedule(retry_options(*configuration_.settings));
   scheduler_.set_options(scheduler_options(configuration_.settings, ports_.shards), now());
+  // Sessions of the old one take nothing more: route, TLS and limits may have changed.
+  ++generation_;
+  wake_all();
   pump();
 }
 
@@ -343,6 +345,12 @@ void Shard::on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
   const Time time = now();
   for (const auto& [flow, place] : places) scheduler_.on_disk(flow, place, time);
   pump();
+}
+
+void Shard::due_by_order(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
+  const Time time = now();
+  for (const auto& [flow, place] : places) scheduler_.end_rest(flow.lane, time);
+  on_disk(places);
 }
 
 std::vector<bool> Shard::block(const std::vector<std::pair<FlowKey, DueCursor>>& places) {

@@ -75,6 +75,8 @@ class Shard {
   void add(std::vector<NewEntry> entries);
   /// Something is due on disk; a nil id stands for a whole flow (start-up).
   void on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places);
+  /// An operator made these due: they are tried even if their destination rests.
+  void due_by_order(const std::vector<std::pair<FlowKey, DueCursor>>& places);
 
   /// Takes entries out of the windows for a change by an operator. Gives, for each place, whether
   /// the message is in flight here: then it was left alone.
@@ -147,6 +149,7 @@ class Shard {
   std::unordered_map<QueueId, std::weak_ptr<const Message>> messages_;  ///< in the windows
   std::vector<std::shared_ptr<Attempt>> unresolved_;  ///< nobody knows whether they are recorded
   std::uint64_t faults_ = 0;
+  std::uint64_t generation_ = 0;  ///< of the configuration; a session serves one
   bool pumping_ = false;
   bool stopping_ = false;
   bool stopped_ = false;

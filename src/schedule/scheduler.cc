@@ -292,6 +292,14 @@ void Scheduler::lane_saturated(const LaneKey& key, Time now) {
   lane_of(key).saturated_until = now + saturation;
 }
 
+void Scheduler::end_rest(const LaneKey& key, Time now) {
+  const auto found = lanes_.find(key);
+  if (found == lanes_.end()) return;
+  found->second.delayed_until = {};
+  review(key, now);
+  grant_sessions(now);
+}
+
 std::uint64_t Scheduler::successes(const LaneKey& key) const {
   const auto found = lanes_.find(key);
   return found == lanes_.end() ? 0 : found->second.successes;

@@ -9,8 +9,8 @@
 //   2. New entries beyond what the window takes are only noted (`on_disk`, with the earliest due).
 //      An entry that appears before the cursor pulls the cursor back.
 //   3. A page shows the disk as it was when it was read. What was finished, worked on or changed by
-//      an operator meanwhile is left out of it and looked at again. A flow remembers for a while how
-//      far pages have shown it: an entry up to there may still be on its way to add().
+//      an operator meanwhile is left out of it and looked at again. A flow remembers for a while
+//      how far pages have shown it: an entry up to there may still be on its way to add().
 //   So memory follows activity: a lane with nothing due costs its key and one wake-up time.
 //
 // Fair service: lanes that want a session queue up and take turns at the budget of sessions; within
@@ -131,6 +131,8 @@ class Scheduler {
   void lane_troubled(const LaneKey& lane, Disposition trouble, Time until, Time now);
   /// A session was refused while others work: that is the destination's limit for now.
   void lane_saturated(const LaneKey& lane, Time now);
+  /// An operator wants a try now: the lane's rest ends. The next trouble makes a longer one.
+  void end_rest(const LaneKey& lane, Time now);
 
   // The operator's changes
   /// Takes the entry out of its window and keeps the message out of that flow's window until

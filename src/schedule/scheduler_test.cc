@@ -195,6 +195,18 @@ TEST(Scheduler, ALaneInTroubleIsLeftAloneUntilItsTime) {
   EXPECT_TRUE(scheduler.view(flow().lane, at(5))->failures == 1);
 }
 
+TEST(Scheduler, AnOperatorRousesALaneThatRests) {
+  Scheduler scheduler({});
+  scheduler.add(flow(), entry(1, at(0)), at(0));
+  scheduler.take_actions();
+  scheduler.lane_troubled(flow().lane, {}, at(5), at(0));
+  scheduler.session_ended(flow().lane, at(0));
+  scheduler.end_rest(flow().lane, at(1));
+  EXPECT_EQ(only<OpenSession>(scheduler.take_actions()).size(), 1u);
+  scheduler.lane_troubled(flow().lane, {}, at(9), at(1));
+  EXPECT_EQ(scheduler.failures(flow().lane), 2u) << "it is still the same trouble";
+}
+
 TEST(Scheduler, LifetimesEndInATroubledLaneToo) {
   Scheduler scheduler({});
   Entry short_lived = entry(1, at(0));
