@@ -141,7 +141,7 @@ def test_a_dead_next_hop_is_found_out_once_and_delays_nobody_else(make_daemon, s
         (wait,) = node.json_lines("why", id)
         return wait if wait["reason"] == "host_down" else None
 
-    for id in ids:
+    for id in ids[1:]:  # the first one found it out and waits for its own next try
         wait = node.wait_until(lambda: down(id), what="host_down")
         assert wait["next_attempt"] > wait["since"]
         assert "refused" in json.dumps(wait).lower()
