@@ -335,7 +335,8 @@ class Spool {
   virtual std::unique_ptr<ContentWriter> open_content(const QueueId& content_id) = 0;
   /// `attempt`: the number of this attempt, the recipients' highest `tries` before it plus one. A
   /// recipient with tries >= attempt at opening has had its outcome and is not in doubt.
-  /// `durable`: the mark is synced before it returns (in_doubt = "hold"); it then may block.
+  /// `durable`: the mark is synced before it returns (in_doubt = "hold"); it then may block. Null:
+  /// that failed; the final dot must not be sent. Never null if not `durable`.
   virtual std::unique_ptr<AttemptMark> mark_attempt(const QueueId& id,
                                                     std::span<const std::uint32_t> recipients,
                                                     std::uint32_t attempt, bool durable) = 0;

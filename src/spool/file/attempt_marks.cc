@@ -79,7 +79,16 @@ class AttemptMarks::Mark final : public AttemptMark {
   const std::size_t index_;
 };
 
-AttemptMarks::AttemptMarks(const std::filesystem::path& path, bool sync) : sync_(sync) {
+AttemptMarks::AttemptMarks(FileSystem& files, const std::filesystem::path& path) {
+  auto file = files.open(path, OpenMode::create);
+  if (file) {
+    if (auto done = files.sync_directory(path.parent_path()); !done) file = done.error();
+  }
+  if (!file) {
+    throw OpenError(file.error().value() == ELOOP ? 76 : 74,
+                    path.string() + ": " + file.error().message());
+  }
+  file_ = std::move(*file);
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor_ < 0) fail(path);
 
@@ -173,7 +182,7 @@ std::unique_ptr<AttemptMark> AttemptMarks::mark(const QueueId& id,
         grow();
       } catch (const OpenError& error) {
         log::error("attempt_mark_failed").field("error", error.what());
-        return std::make_unique<AttemptMark>();
+        return durable ? nullptr : std::make_unique<AttemptMark>();
       }
     }
     index = free_.back();
@@ -184,11 +193,14 @@ std::unique_ptr<AttemptMark> AttemptMarks::mark(const QueueId& id,
   std::memcpy(octets + 4, out.octets().data(), out.size());
   std::atomic_signal_fence(std::memory_order_seq_cst);
   std::memcpy(octets, checksum.octets().data(), 4);
-  if (durable && sync_) {
-    const auto page = reinterpret_cast<std::uintptr_t>(octets) & ~std::uintptr_t{4095};
-    ::msync(reinterpret_cast<void*>(page), 4096, MS_SYNC);
+  auto mark = std::make_unique<Mark>(weak_from_this(), index);
+  if (!durable) return mark;
+  // fdatasync writes what was stored through the mapping, and the size of a file that has grown.
+  if (auto done = file_->sync(); !done) {
+    log::error("attempt_mark_failed").field("error", done.error().message());
+    return nullptr;
   }
-  return std::make_unique<Mark>(weak_from_this(), index);
+  return mark;
 }
 
 void AttemptMarks::clear(std::size_t index) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "spool/file/file_system.h"
 #include "spool/spool.h"
 
 namespace mansio::spool {
@@ -24,8 +25,8 @@ struct FoundMark {
 class AttemptMarks : public std::enable_shared_from_this<AttemptMarks> {
  public:
   /// Maps the file, made if absent; keeps what it finds and clears nothing.
-  /// Throws OpenError 74, or 76 if it is not such a file. `sync` as in FileSpoolOptions.
-  AttemptMarks(const std::filesystem::path& path, bool sync);
+  /// Throws OpenError 74, or 76 if it is not such a file. `files` syncs what has to be synced.
+  AttemptMarks(FileSystem& files, const std::filesystem::path& path);
   ~AttemptMarks();
   AttemptMarks(const AttemptMarks&) = delete;
   AttemptMarks& operator=(const AttemptMarks&) = delete;
@@ -34,8 +35,9 @@ class AttemptMarks : public std::enable_shared_from_this<AttemptMarks> {
   /// again, until release() says that they have no more to tell.
   std::vector<FoundMark> found();
   void release(std::span<const FoundMark> marks);
-  /// Never fails: without room for a slot the mark is empty, which a crash turns into a repeat. A
-  /// mark that outlives this object clears nothing.
+  /// Null: a durable mark was asked for and could not be made. One that need not be durable is
+  /// empty where there is no room for a slot, which a crash turns into a repeat. A mark that
+  /// outlives this object clears nothing.
   std::unique_ptr<AttemptMark> mark(const QueueId& id, std::span<const std::uint32_t> recipients,
                                     std::uint32_t attempt, std::uint64_t sequence, bool durable);
   std::size_t in_use() const;
@@ -48,8 +50,8 @@ class AttemptMarks : public std::enable_shared_from_this<AttemptMarks> {
   char* slot(std::size_t index);
   void clear(std::size_t index);
 
+  std::unique_ptr<File> file_;  // the same file as the descriptor; for syncing
   int descriptor_ = -1;
-  const bool sync_;
   mutable std::mutex mutex_;
   std::vector<char*> chunks_;
   std::vector<std::size_t> free_;

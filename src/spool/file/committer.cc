@@ -11,6 +11,7 @@ namespace mansio::spool {
 namespace {
 
 constexpr std::size_t group_octets_max = 4 << 20;
+constexpr std::size_t group_overhead = 256;  // its own record
 constexpr std::size_t admit_base = 2048, recipient_base = 512, outcome_base = 512;
 
 std::size_t size_of(const Disposition& disposition) {
@@ -124,7 +125,16 @@ void Committer::submit(std::vector<Relocation> relocations) {
 
 void Committer::enqueue(std::vector<Item> items) {
   const SteadyTime now = store_.clock.steady_now();
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (closed_) {
+    lock.unlock();
+    // Too late: nobody will write it, but nobody is left waiting either.
+    Answers answers;
+    for (const Item& item : items) {
+      if (item.sink != nullptr) answers[item.sink].emplace_back().tag = item.request.tag;
+    }
+    return deliver(std::move(answers), false);
+  }
   for (Item& item : items) {
     ++submitted_count_;
     if (pending_.empty()) pending_since_ = now;
@@ -197,6 +207,7 @@ std::vector<Committer::Item> Committer::take() {
     pending_.pop_front();
     if (alone) break;
   }
+  closed_ = items.empty();
   pending_since_ = store_.clock.steady_now();
   return items;
 }
@@ -211,10 +222,13 @@ void Committer::process(std::vector<Item> items) {
     return item.sink != nullptr && is_admit(item.request.operation);
   });
   if (has_admit) check_space();
+  std::uint64_t octets = group_overhead;
+  for (const Item& item : items) octets += item.octets;
   // While no further segment can be had, what is left of this one is for settling.
-  const bool short_of_room =
-      store_.journal->short_of_space() && store_.journal->room() < store_.journal->capacity() / 4;
-  const bool admits = !low_space_ && !short_of_room;
+  const bool room = !has_admit || (store_.journal->wait_for_room(octets) &&
+                                   (!store_.journal->short_of_space() ||
+                                    store_.journal->room() >= store_.journal->capacity() / 4));
+  const bool admits = !low_space_ && room;
   for (Item& item : items) {
     Answer answer;
     const std::uint64_t tag = item.request.tag;
@@ -231,7 +245,7 @@ void Committer::process(std::vector<Item> items) {
 
 /// False: the spool's own state is no longer known.
 bool Committer::apply(Item& item, bool admits, Answer& answer) {
-  if (item.octets > store_.journal->capacity()) {
+  if (item.octets + group_overhead > store_.journal->capacity()) {
     answer.status = Status::refused;
     answer.detail = "larger than a segment of the journal takes";
     return true;
@@ -259,7 +273,7 @@ bool Committer::apply(Item& item, bool admits, Answer& answer) {
   // Asked for first: here an unreadable message is only that message's trouble.
   auto known = store_.set->message(id);
   if (!known && known.error() == make_error_code(Errc::corrupt)) {
-    log::error("message_unreadable").field("id", id.to_string());
+    store_.unreadable->note(id);
     answer.status = Status::corrupt;
     answer.detail = "the stored message does not decode; it stays where it is";
     return true;
@@ -328,6 +342,7 @@ bool Committer::write(Work& work) {
   auto group = builder_.finish(std::move(*place), durable_);
   if (!group) return false;
   work.group = std::move(*group);
+  for (const QueueId& content : work.group.contents_done) store_.contents->retire(content);
   const GroupPlace& at = work.group.place;
   if (!at.segment->file->write_at(at.offset, work.group.octets)) return false;
   store_.journal->written(at, work.group.octets.size(), next_group_);
@@ -472,7 +487,7 @@ void Committer::check_space() {
 
 Health Committer::health() const {
   if (latched_) return Health::latched;
-  return low_space_ ? Health::reserve : Health::ok;
+  return low_space_ || store_.journal->short_of_space() ? Health::reserve : Health::ok;
 }
 
 std::vector<TenantTotals> Committer::totals() const {

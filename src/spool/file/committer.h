@@ -108,7 +108,7 @@ class Committer {
   SteadyTime pending_since_{};
   std::optional<Work> waiting_;  // written, not yet taken by the sync thread
   std::uint64_t submitted_count_ = 0, answered_count_ = 0;
-  bool stopping_ = false, committer_done_ = false;
+  bool stopping_ = false, closed_ = false, committer_done_ = false;
   std::function<void(std::string)> notify_;
   std::optional<std::string> latch_reason_;
   std::map<std::string, Totals> totals_;

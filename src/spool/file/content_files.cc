@@ -23,6 +23,8 @@ class ContentFileWriter final : public ContentWriter {
   ~ContentFileWriter() override {
     ContentFiles& owner = owner_;
     owner.work_.post([&owner, state = state_] {
+      const std::lock_guard lock(state->mutex);
+      state->failed = true;  // an append that is still under way comes too late
       if (state->sealed || state->file == nullptr) return;
       state->file.reset();
       // Best effort: the sweep at start takes what is left.
@@ -33,7 +35,7 @@ class ContentFileWriter final : public ContentWriter {
   void append(std::string piece, Done<void> done) override {
     ContentFiles& owner = owner_;
     owner.work_.post([&owner, state = state_, piece = std::move(piece), done = std::move(done)] {
-      done(append_now(owner, *state, piece));
+      done(append_locked(owner, *state, piece));
     });
   }
 
@@ -45,12 +47,18 @@ class ContentFileWriter final : public ContentWriter {
 
  private:
   struct State {
+    std::mutex mutex;  // work of one writer may meet on two threads when the writer goes
     QueueId content;
     std::filesystem::path path;
     std::unique_ptr<File> file;
     std::uint64_t size = 0, behind = 0;
     bool failed = false, sealed = false;
   };
+
+  static Result<void> append_locked(ContentFiles& owner, State& state, const std::string& piece) {
+    const std::lock_guard lock(state.mutex);
+    return append_now(owner, state, piece);
+  }
 
   static Result<void> append_now(ContentFiles& owner, State& state, const std::string& piece) {
     if (owner.latched_) return make_error_code(Errc::latched);
@@ -71,6 +79,7 @@ class ContentFileWriter final : public ContentWriter {
   }
 
   static Result<void> seal_now(ContentFiles& owner, State& state) {
+    const std::lock_guard lock(state.mutex);
     if (owner.latched_) return make_error_code(Errc::latched);
     if (state.file == nullptr && !state.failed) {
       if (auto done = append_now(owner, state, ""); !done) return done;
@@ -117,6 +126,7 @@ std::optional<std::uint64_t> ContentFiles::sealed_size(const QueueId& content) {
     const std::lock_guard lock(mutex_);
     const auto found = sealed_.find(content);
     if (found != sealed_.end()) return found->second;
+    if (retired_.contains(content)) return std::nullopt;
   }
   // Sealed before this process began: a second message may share the content.
   auto file = files_.open(path_of(content), OpenMode::read);
@@ -140,16 +150,21 @@ Result<std::string> ContentFiles::read(const QueueId& content, std::uint64_t off
   return octets;
 }
 
+void ContentFiles::retire(const QueueId& content) {
+  const std::lock_guard lock(mutex_);
+  sealed_.erase(content);
+  retired_.insert(content);
+}
+
 void ContentFiles::remove(const QueueId& content) {
-  {
-    const std::lock_guard lock(mutex_);
-    sealed_.erase(content);
-  }
   work_.post([this, content] {
     // A file that stays is swept at the next start.
     if (auto done = files_.unlink(path_of(content)); !done) {
       log::warning("content_remove_failed").field("content", content.to_string());
+      return;  // and it stays retired
     }
+    const std::lock_guard lock(mutex_);
+    retired_.erase(content);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "spool/file/file_system.h"
 #include "spool/file/work_queue.h"
@@ -23,6 +24,9 @@ class ContentFiles {
   /// The size of a sealed content; nullopt: none.
   std::optional<std::uint64_t> sealed_size(const QueueId& content);
   Result<std::string> read(const QueueId& content, std::uint64_t offset, std::uint64_t length);
+  /// No message uses it any more, as far as the committer has come: no admit may refer to it from
+  /// now on. remove() follows when that is durable.
+  void retire(const QueueId& content);
   void remove(const QueueId& content);
   /// At start: files that no message refers to, left by writers that never got to their admit.
   Result<std::size_t> sweep(const std::function<bool(const QueueId&)>& referenced);
@@ -40,6 +44,7 @@ class ContentFiles {
   std::atomic<bool> latched_ = false;
   std::mutex mutex_;
   std::unordered_map<QueueId, std::uint64_t> sealed_;  // sealed, not yet removed, since opening
+  std::unordered_set<QueueId> retired_;                // about to be removed
 };
 
 }  // namespace mansio::spool

@@ -1,5 +1,7 @@
 #include "spool/file/file_spool.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "spool/file/housekeeper.h"
 #include "spool/file/readers.h"
@@ -104,6 +106,7 @@ class FileSpool final : public Spool {
             {"journal_octets", static_cast<double>(store_.journal->octets_on_disk())},
             {"journal_written_octets", static_cast<double>(store_.journal->written_total())},
             {"events_octets", static_cast<double>(store_.events->octets())},
+            {"messages_unreadable", static_cast<double>(store_.unreadable->count())},
             {"attempt_marks", static_cast<double>(store_.marks->in_use())},
             {"replayed_groups", static_cast<double>(store_.replayed_groups)}});
     return out;
@@ -122,7 +125,9 @@ class FileSpool final : public Spool {
     auto done = store_.events->sync();
     if (done) done = store_.index->flush();
     if (done) {
-      store_.marks->release(store_.found_marks);
+      // Who has asked knows; what nobody has asked for stays for the next start.
+      if (doubts_taken_) store_.marks->release(std::exchange(store_.found_marks, {}));
+      store_.release_settled_marks();
       done = store_.high_water->write({committer_.durable_group(), committer_.durable_sequence(),
                                        committer_.message_count(), true});
     }

@@ -41,7 +41,6 @@ struct FileSpoolOptions {
   std::uint64_t submit_memory = 64ull << 20;       ///< waiting admits; beyond it they are `full`
   Duration submit_age = std::chrono::seconds(10);  ///< waiting longer, new admits are `full`
   std::uint64_t events_keep = 256ull << 20;        ///< octets of the event log
-  std::uint64_t inline_content_max = 256u << 10;   ///< larger content has its own file
   /// false: nothing is synced. Benchmarks and negative controls only; no setting reaches it.
   bool sync = true;
   /// Tests put a failing or forgetful one here; null: the machine's.

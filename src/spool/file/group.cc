@@ -222,7 +222,7 @@ Result<void> GroupBuilder::absorb(Held& held, const std::shared_ptr<StoredMessag
   const QueueId id = after.message.id;
   mark_dirty(id, held);
   if (applied.created) {
-    held.created = true;
+    held.created = !held.ended;  // an id that is used again at once has rows to replace
     held.row_changed = true;
     held.location = location;
     held.first_due.clear();
@@ -254,7 +254,9 @@ Result<void> GroupBuilder::absorb(Held& held, const std::shared_ptr<StoredMessag
   if (applied.finished) {
     if (held.location.epoch != 0) count_live(held.location, -1);
     if (auto done = count_content(held, -1); !done) return done.error();
+    if (!held.created) end_rows(id, held);
     held.state = nullptr;
+    held.touched.clear();
   }
   set_.changed(held, group_.number);
   return {};
@@ -352,16 +354,20 @@ Result<void> GroupBuilder::place_records(const GroupPlace& place) {
   return {};
 }
 
+/// The message was there before this group: its rows go.
+void GroupBuilder::end_rows(const QueueId& id, Held& held) {
+  held.ended = true;
+  for (std::uint32_t i = 0; i < held.has_row.size(); ++i) {
+    if (!held.has_row[i]) continue;
+    other_rows_.push_back({Family::recipients, recipient_key(id, i), std::nullopt, id, false});
+  }
+  held.has_row.clear();
+}
+
 void GroupBuilder::emit_message(const QueueId& id, Held& held) {
   auto& rows = group_.changes.rows;
   if (held.state == nullptr) {
-    if (!held.created) {
-      rows.push_back({Family::messages, message_key(id), std::nullopt, id, false});
-      for (std::uint32_t i = 0; i < held.has_row.size(); ++i) {
-        if (!held.has_row[i]) continue;
-        other_rows_.push_back({Family::recipients, recipient_key(id, i), std::nullopt, id, false});
-      }
-    }
+    if (held.ended) rows.push_back({Family::messages, message_key(id), std::nullopt, id, false});
     held.has_row.clear();
     return;
   }
@@ -390,7 +396,7 @@ Result<void> GroupBuilder::emit_rows() {
     if (!found) return found.error();
     Held& held = **found;
     emit_message(id, held);
-    held.dirty = held.created = held.row_changed = false;
+    held.dirty = held.created = held.row_changed = held.ended = false;
     held.touched.clear();
   }
   auto& rows = group_.changes.rows;

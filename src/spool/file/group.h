@@ -85,6 +85,7 @@ class GroupBuilder {
   void number_events(std::vector<Event>& events);
   void mark_dirty(const QueueId& id, Held& held);
   Result<void> emit_rows();
+  void end_rows(const QueueId& id, Held& held);
   void emit_message(const QueueId& id, Held& held);
   Result<void> place_records(const GroupPlace& place);
 

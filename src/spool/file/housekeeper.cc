@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/checksum.h"
 #include "base/log.h"
 
 namespace mansio::spool {
@@ -66,7 +67,7 @@ void Housekeeper::round(bool flush) {
       store_.journal->waits_for_flush(store_.index->flushed_group())) {
     flush_index();
   }
-  auto freed = store_.journal->recycle(store_.index->flushed_group());
+  auto freed = store_.journal->recycle(store_.index->flushed());
   if (!freed)
     return committer_->latch("a segment cannot be given back: " + freed.error().message());
   relocate();
@@ -127,11 +128,19 @@ void Housekeeper::relocate() {
         }
         const auto content = at.view.body.substr(record->content.offset - record_header_size,
                                                  record->content.length);
+        // A row that is about to be overtaken, or octets that are not its own any more.
+        if (record->content.in_record &&
+            crc32c(content) != (*row)->stored.message.content.facts.checksum) {
+          return;
+        }
         octets += at.view.header.length;
         survivors.push_back({id, segment->header.epoch, std::string(content)});
       },
       [](std::uint64_t, std::uint64_t) {});
-  if (!done || survivors.empty()) return;
+  if (!done || survivors.empty()) {
+    log::warning("segment_kept").field("file", segment->path.string());
+    return store_.journal->keep(segment);
+  }
   const std::size_t count = survivors.size();
   committer_->submit(std::move(survivors));
   const std::lock_guard lock(mutex_);

@@ -183,7 +183,7 @@ void Index::check_identity(bool create) {
   if (!applied || !*applied || !decode_row(**applied, opened_at_)) {
     throw OpenError(76, "index: the journal position is missing or does not decode");
   }
-  merged_ = opened_at_;
+  merged_ = flushed_ = opened_at_;
   written_group_ = flushed_group_ = opened_at_.group;
 }
 
@@ -332,17 +332,24 @@ Result<void> Index::write_pending_locked() {
 
 Result<void> Index::flush() {
   const std::lock_guard one_flush(flush_mutex_);
-  std::uint64_t group = 0;
+  Position written;
   {
     const std::lock_guard lock(mutex_);
     if (auto done = write_pending_locked(); !done) return done.error();
-    group = merged_.group;
+    written = merged_;
   }
-  if (group == flushed_group_.load()) return {};
+  if (written.group == flushed_group_.load()) return {};
   const auto status = db_->Flush(rocksdb::FlushOptions(), handles_);
   if (!status.ok()) return to_error(status);
-  flushed_group_.store(group, std::memory_order_release);
+  const std::lock_guard lock(mutex_);
+  flushed_ = written;
+  flushed_group_.store(written.group, std::memory_order_release);
   return {};
+}
+
+Position Index::flushed() const {
+  const std::lock_guard lock(mutex_);
+  return flushed_;
 }
 
 Result<std::unique_ptr<Index::View>> Index::view() {

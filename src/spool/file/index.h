@@ -84,6 +84,9 @@ class Index {
   /// Groups up to this one survive a loss of power.
   std::uint64_t flushed_group() const { return flushed_group_.load(std::memory_order_acquire); }
 
+  /// The position that goes with it: a start begins there or behind.
+  Position flushed() const;
+
   // ---- changes
   void merge(IndexChanges changes);
   bool overlay_is_full() const;
@@ -154,7 +157,7 @@ class Index {
   std::mutex flush_mutex_;    // one flush at a time
   std::array<Rows, families> overlay_;
   std::unordered_map<QueueId, PendingHistory> history_;
-  Position merged_;
+  Position merged_, flushed_;
   std::uint64_t overlay_octets_ = 0;
   std::uint64_t rows_written_ = 0, rows_saved_ = 0;
   std::atomic<std::uint64_t> written_group_{0}, flushed_group_{0};

@@ -10,7 +10,7 @@ namespace mansio::spool {
 namespace {
 
 // Recycled files spare the allocation; more than these only hold space that others could use.
-constexpr std::size_t free_files_max = 2;
+constexpr std::size_t free_files_max = 1;
 
 std::optional<std::uint64_t> epoch_of(const std::string& name) {
   if (name.size() != 24 || !name.starts_with("segment-")) return std::nullopt;
@@ -101,6 +101,15 @@ std::uint64_t Journal::room() const {
   return head_ ? head_->header.size - head_->end : 0;
 }
 
+bool Journal::wait_for_room(std::uint64_t octets) {
+  std::unique_lock lock(mutex_);
+  const auto fits = [&] {
+    return next_ != nullptr || (head_ && head_->header.size - head_->end >= octets);
+  };
+  prepared_.wait(lock, [&] { return fits() || short_of_space_ || stopped_; });
+  return fits();
+}
+
 Result<GroupPlace> Journal::place(std::uint64_t octets, std::uint64_t group,
                                   std::uint64_t durable) {
   MANSIO_ASSERT(octets <= capacity());
@@ -167,10 +176,12 @@ Result<SegmentPtr> Journal::make_segment(std::uint64_t epoch) {
   segment->file = std::move(*file);
   auto size = segment->file->size();
   if (!size) return size.error();
-  if (*size != segment_size_ || !recycled) {
-    auto done = segment->file->truncate(segment_size_);
+  const bool fresh = *size != segment_size_ || !recycled;
+  {
+    // A recycled file may be one whose making was interrupted: its blocks are asked for again.
+    auto done = fresh ? segment->file->truncate(segment_size_) : Result<void>();
     if (done) done = segment->file->allocate(segment_size_);
-    if (done) done = zero_fill(*segment->file);
+    if (done && fresh) done = zero_fill(*segment->file);
     if (!done) {
       segment->file.reset();
       // Gives the blocks back at once: others need them. A leftover is found at the next start.
@@ -232,14 +243,14 @@ void Journal::adjust_live(std::uint64_t epoch, LiveChange change, std::uint64_t 
   segment.changed_group = group;
 }
 
-Result<std::size_t> Journal::recycle(std::uint64_t flushed_group) {
+Result<std::size_t> Journal::recycle(const Position& flushed) {
   std::vector<SegmentPtr> freed;
   {
     const std::lock_guard lock(mutex_);
     for (auto it = segments_.begin(); it != segments_.end();) {
       const SegmentPtr& segment = it->second;
-      const bool covered =
-          segment->last_group <= flushed_group && segment->changed_group <= flushed_group;
+      const bool covered = segment->last_group <= flushed.group &&
+                           segment->changed_group <= flushed.group && it->first < flushed.epoch;
       // One owner is the map: a reader that holds the segment delays its reuse.
       if (segment != head_ && segment->live_records == 0 && covered && segment.use_count() == 1) {
         freed.push_back(segment);
@@ -288,12 +299,17 @@ SegmentPtr Journal::sparse(std::uint64_t flushed_group) const {
   for (const auto& [epoch, segment] : segments_) live += segment->live_octets;
   if (segments_.size() * segment_size_ <= 2 * live + 2 * segment_size_) return best;
   for (const auto& [epoch, segment] : segments_) {
-    if (segment == head_ || segment->live_records == 0) continue;
+    if (segment == head_ || segment->live_records == 0 || segment->kept) continue;
     if (segment->last_group > flushed_group) continue;
     if (segment->live_octets * 2 >= segment->header.size) continue;
     if (!best || segment->live_octets < best->live_octets) best = segment;
   }
   return best;
+}
+
+void Journal::keep(const SegmentPtr& segment) {
+  const std::lock_guard lock(mutex_);
+  segment->kept = true;
 }
 
 SegmentPtr Journal::pin(std::uint64_t epoch) const {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "spool/file/rows.h"
 #include "spool/file/segment.h"
 
 namespace mansio::spool {
@@ -43,6 +44,9 @@ class Journal {
 
   /// Room left in the head, 0 if a new segment is needed.
   std::uint64_t room() const;
+  /// Whether a group of `octets` finds its place; waits while that is not known. False: there is
+  /// no space for the segment that it would need. Nothing was written or promised.
+  bool wait_for_room(std::uint64_t octets);
   /// The place for a group; takes the prepared segment into use where the head is too full.
   /// Waits for the housekeeper while none is prepared. Errors end the journal.
   Result<GroupPlace> place(std::uint64_t octets, std::uint64_t group, std::uint64_t durable);
@@ -60,13 +64,16 @@ class Journal {
   /// Wakes a waiting place() with an error: the spool has failed.
   void stop(ErrorCode why);
   void adjust_live(std::uint64_t epoch, LiveChange change, std::uint64_t group);
-  /// Frees every segment without live records whose groups are all in the flushed index.
-  Result<std::size_t> recycle(std::uint64_t flushed_group);
+  /// Frees every segment without live records whose groups are all in the flushed index. The one
+  /// that the index's position is in stays: a start looks for it there.
+  Result<std::size_t> recycle(const Position& flushed);
   /// Whether a segment could be freed if only the index were flushed.
   bool waits_for_flush(std::uint64_t flushed_group) const;
   /// The segment that is most worth emptying: less than half live, all in the
   /// flushed index; null while the journal as a whole is not much larger than what lives in it.
   SegmentPtr sparse(std::uint64_t flushed_group) const;
+  /// Its survivors cannot be read out: sparse() names it no more. Nothing unreadable is deleted.
+  void keep(const SegmentPtr& segment);
 
   // ---- readers
   /// Keeps the segment from being reused while held. Null: no such epoch.

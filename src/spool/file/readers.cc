@@ -111,7 +111,7 @@ Result<DuePage> Readers::due_page_now(const FlowKey& flow, const std::optional<D
           return false;
         }
         if (!message || !*message) {
-          log::error("message_unreadable").field("id", parts->id.to_string());
+          store_.unreadable->note(parts->id);
           return true;
         }
         if ((*message)->stored.lease_until > now) return true;
@@ -182,7 +182,10 @@ Result<std::vector<StoredMessagePtr>> Readers::get_now(const std::vector<QueueId
   std::vector<StoredMessagePtr> out;
   for (const QueueId& id : ids) {
     auto row = (*view)->message(id);
-    if (!row && row.error() == make_error_code(Errc::corrupt)) continue;
+    if (!row && row.error() == make_error_code(Errc::corrupt)) {
+      store_.unreadable->note(id);
+      continue;
+    }
     if (!row) return row.error();
     if (*row) out.push_back(share(std::move(**row)));
   }
@@ -210,7 +213,11 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
     auto row = (*view)->message(id);
     if (!row) {
       // Unreadable rows are left out; a device that does not read ends the listing.
-      if (row.error() != make_error_code(Errc::corrupt)) error = row.error();
+      if (row.error() != make_error_code(Errc::corrupt)) {
+        error = row.error();
+      } else {
+        store_.unreadable->note(id);
+      }
       return !error;
     }
     if (*row && !matching(selector, (*row)->stored).empty()) {
@@ -280,7 +287,10 @@ Result<std::string> Readers::content_now(const QueueId& id, std::uint64_t offset
     auto view = store_.index->view();
     if (!view) return view.error();
     auto row = (*view)->message(id);
-    if (!row) return row.error();
+    if (!row) {
+      if (row.error() == make_error_code(Errc::corrupt)) store_.unreadable->note(id);
+      return row.error();
+    }
     if (!*row) return make_error_code(Errc::missing);
     auto octets = read_stored_content(store_, **row, offset, length);
     if (octets || octets.error() != make_error_code(Errc::corrupt)) return octets;

@@ -115,16 +115,16 @@ Result<void> salvage_records(
   if (!octets) return octets.error();
   const std::string_view all = *octets;
   std::size_t at = 0;
-  std::optional<std::size_t> gap;  // where the unreadable stretch began
+  std::size_t gap = std::string_view::npos;  // where the unreadable stretch began
   while (at + record_header_size <= all.size()) {
     RecordAt record;
     if (parse_record(all.substr(at), segment.header.epoch, record.view) != RecordFault::none) {
-      if (!gap) gap = at;
+      if (gap == std::string_view::npos) gap = at;
       ++at;
       continue;
     }
-    if (gap) damaged(segment_header_size + *gap, at - *gap);
-    gap.reset();
+    if (gap != std::string_view::npos) damaged(segment_header_size + gap, at - gap);
+    gap = std::string_view::npos;
     record.offset = segment_header_size + at;
     visit(record);
     at += record.view.header.length;

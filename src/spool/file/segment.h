@@ -37,6 +37,7 @@ struct Segment {
   std::uint64_t changed_group = 0;  ///< the last group that changed the two
   std::uint64_t last_group = 0;     ///< the last group inside; final once the segment is full
   std::uint64_t end = segment_header_size;  ///< where the next group goes
+  bool kept = false;                        ///< survivors inside cannot be moved
 };
 
 using SegmentPtr = std::shared_ptr<Segment>;

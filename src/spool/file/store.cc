@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <random>
+#include <utility>
 
 #include "base/log.h"
 #include "spool/file/keys.h"
@@ -96,6 +97,11 @@ void Store::identify() {
 
 void Store::create() {
   // An earlier creation that did not finish has promised nothing: its parts are made again.
+  // The folder's own name must last as well as what is in it.
+  const auto parent = std::filesystem::absolute(options.path).parent_path();
+  const auto named = files->sync_directory(parent);
+  // A parent that this user may enter, but not read, was made by somebody else long ago.
+  if (!named && named.error().value() != EACCES) fail_open(parent, named.error());
   stamp = {spool_format, new_instance(), false};
   require(replace_durably(*files, path_of("stamp"), encode_stamp(stamp)), path_of("stamp"));
   for (const char* folder : {"journal", "content", "events", "quarantine"}) {
@@ -135,7 +141,16 @@ void Store::open_parts(bool rebuild) {
     if (!rebuild) throw OpenError(76, "journal: " + damage.front());
     for (const std::string& text : damage) notes.push_back("journal: left out " + text);
   }
+  const auto unfinished = files->exists(path_of("rebuilding"));
+  if (!unfinished) fail_open(path_of("rebuilding"), unfinished.error());
+  if (*unfinished && !rebuild) {
+    throw OpenError(76, options.path.string() +
+                            ": a rebuild of the index was interrupted; run "
+                            "`mansio spool check --rebuild` again");
+  }
   if (rebuild) {
+    // Until the new index is whole and flushed, nothing but another rebuild may use it.
+    require(replace_durably(*files, path_of("rebuilding"), "\n"), path_of("rebuilding"));
     const auto aside =
         path_of("quarantine") / fmt::format("index-{}", clock.now().time_since_epoch().count());
     if (std::filesystem::exists(path_of("index"))) {
@@ -150,11 +165,12 @@ void Store::open_parts(bool rebuild) {
       IndexOptions{path_of("index"), stamp.instance, rebuild, options.index_memory,
                    options.overlay_memory, options.history_keep},
       clock);
+  unreadable = std::make_unique<UnreadableMessages>(*files, path_of("quarantine"), *index);
   set = std::make_unique<WorkingSet>(*index, options.state_memory);
   require(set->load(), path_of("index"));
   events = std::make_unique<EventLog>(*files, path_of("events"), options.events_keep);
   require(events->load(), path_of("events"));
-  marks = std::make_shared<AttemptMarks>(path_of("marks"), options.sync);
+  marks = std::make_shared<AttemptMarks>(*files, path_of("marks"));
   content_work = std::make_unique<WorkQueue>(2);
   contents = std::make_unique<ContentFiles>(*files, path_of("content"), *content_work);
 }
@@ -186,7 +202,7 @@ void Store::catch_up(const HighWater& mark) {
     begun = begun || first;
     if (!first && segment->header.first_group != last_group + 1) {
       // The groups before this segment are not there. Written but never synced: nobody was told.
-      if (segment->header.durable > last_group || segment->header.first_group <= last_group) {
+      if (durable_before(*segment) > last_group || segment->header.first_group <= last_group) {
         throw OpenError(76, fmt::format("journal: groups {} to {} are missing; `mansio spool check "
                                         "--rebuild` recovers what is left",
                                         last_group + 1, segment->header.first_group - 1));
@@ -207,7 +223,39 @@ void Store::catch_up(const HighWater& mark) {
     throw OpenError(76, fmt::format("the spool holds {} messages, but was closed with {}",
                                     set->message_count(), mark.messages));
   }
+  make_durable(mark);
   choose_head(mark, torn);
+}
+
+/// The newest group that the segment says was synced: damage is told from a torn end by it.
+std::uint64_t Store::durable_before(const Segment& segment) {
+  std::uint64_t durable = segment.header.durable;
+  auto end = scan_groups(segment, segment_header_size, segment.header.first_group,
+                         [&](const GroupView& group) {
+                           durable = std::max(durable, group.body.durable);
+                           return true;
+                         });
+  if (!end) fail_open(segment.path, end.error());
+  return durable;
+}
+
+/// Groups that a killed process had written, but not synced, were read from memory. They count
+/// from now on, so they must be on disk: written again, because a failed sync may have left pages
+/// that the system takes for clean.
+void Store::make_durable(const HighWater& mark) {
+  std::uint64_t known = mark.group;
+  for (const TailGroup& group : tail_groups_) known = std::max(known, group.durable);
+  for (const TailGroup& group : tail_groups_) {
+    if (group.number <= known) continue;
+    const Segment& segment = *group.segment;
+    std::string octets(static_cast<std::size_t>(group.end - group.offset), '\0');
+    auto got = segment.file->read_at(group.offset, octets);
+    if (!got) fail_open(segment.path, got.error());
+    require(segment.file->write_at(group.offset, octets), segment.path);
+    require(segment.file->write_at(0, encode_segment_header(segment.header)), segment.path);
+    require(segment.file->sync(), segment.path);
+  }
+  tail_groups_.clear();
 }
 
 void Store::check_segments_are_there() {
@@ -259,6 +307,9 @@ void Store::replay_segment(const SegmentPtr& segment, std::uint64_t offset, bool
     }
     merge(std::move(*group));
     ++replayed_groups;
+    std::erase_if(tail_groups_,
+                  [&](const TailGroup& tail) { return tail.number <= view.body.durable; });
+    tail_groups_.push_back({segment, view.offset, view.end, view.body.number, view.body.durable});
     return true;
   });
   if (!end) fail_open(segment->path, end.error());
@@ -283,6 +334,8 @@ void Store::rebuild_index() {
   for (const SegmentPtr& segment : journal->segments()) salvage_segment(segment);
   journal->set_head(nullptr, last_group);
   require(index->flush(), path_of("index"));
+  require(files->unlink(path_of("rebuilding")), path_of("rebuilding"));
+  require(files->sync_directory(options.path), options.path);
   notes.push_back(
       fmt::format("{} messages were found; outcomes that only the old index knew are "
                   "lost, so that a delivery may be repeated",
@@ -318,7 +371,11 @@ void Store::salvage_segment(const SegmentPtr& segment) {
           builder.begin(last_group + 1);
           return;
         }
-        (void)builder.salvage(*decoded, record.view.header, record.offset);
+        auto effect = builder.salvage(*decoded, record.view.header, record.offset);
+        if (!effect) {
+          // Of the new index: nothing in the journal explains it.
+          throw OpenError(74, "index: " + effect.error().message());
+        }
         pending += record.view.header.length;
         if (pending > merge_octets) take();
       },
@@ -332,13 +389,19 @@ void Store::salvage_segment(const SegmentPtr& segment) {
 
 void Store::find_doubts() {
   require(index->write_pending(), path_of("index"));
+  found_marks = marks->found();
+  release_settled_marks();
+}
+
+void Store::release_settled_marks() {
   const Index::View view(*index);
   std::vector<FoundMark> settled;
-  for (FoundMark& mark : marks->found()) {
+  for (FoundMark& mark : std::exchange(found_marks, {})) {
     auto row = view.message(mark.doubt.id);
     auto& recipients = mark.doubt.recipients;
     std::erase_if(recipients, [&](std::uint32_t recipient) {
-      if (!row || !*row) return true;
+      if (!row) return false;  // unreadable now, perhaps not after a repair
+      if (!*row) return true;
       const auto& statuses = (*row)->stored.recipients;
       return recipient >= statuses.size() || is_final(statuses[recipient].state) ||
              has_outcome_since(view, mark, recipient);

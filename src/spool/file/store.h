@@ -14,6 +14,7 @@
 #include "spool/file/index.h"
 #include "spool/file/journal.h"
 #include "spool/file/stamp.h"
+#include "spool/file/unreadable_messages.h"
 #include "spool/file/working_set.h"
 
 namespace mansio::spool {
@@ -26,6 +27,10 @@ class Store {
 
   std::filesystem::path path_of(const char* name) const { return options.path / name; }
 
+  /// Lets go of the found marks whose recipients have had an outcome since; the rest stay, so that
+  /// the next start finds them again. The index must hold everything that was merged.
+  void release_settled_marks();
+
   FileSpoolOptions options;
   Clock& clock;
   std::shared_ptr<FileSystem> files;
@@ -34,6 +39,7 @@ class Store {
   std::unique_ptr<Journal> journal;
   std::unique_ptr<Index> index;
   std::unique_ptr<WorkingSet> set;
+  std::unique_ptr<UnreadableMessages> unreadable;
   std::unique_ptr<HighWaterFile> high_water;
   std::unique_ptr<EventLog> events;
   std::shared_ptr<AttemptMarks> marks;
@@ -50,6 +56,8 @@ class Store {
   void open_parts(bool rebuild);
   HighWater read_high_water();
   void catch_up(const HighWater& mark);
+  static std::uint64_t durable_before(const Segment& segment);
+  void make_durable(const HighWater& mark);
   void replay_segment(const SegmentPtr& segment, std::uint64_t offset, bool& torn);
   void check_segments_are_there();
   void rebuild_index();
@@ -59,7 +67,15 @@ class Store {
   void find_doubts();
   bool has_outcome_since(const Index::View& view, const FoundMark& mark, std::uint32_t recipient);
   void sweep_contents();
+
+  /// A replayed group that nothing after it says was synced.
+  struct TailGroup {
+    SegmentPtr segment;
+    std::uint64_t offset = 0, end = 0, number = 0, durable = 0;
+  };
+
   SegmentPtr tail_;
+  std::vector<TailGroup> tail_groups_;
   bool rebuilding_ = false;
 };
 

@@ -26,6 +26,7 @@ class WorkingSet {
     std::vector<bool> has_row;
     // What the group under construction did to it.
     bool dirty = false, created = false, row_changed = false;
+    bool ended = false;  // existed before the group, and ended in it
     std::vector<std::uint32_t> touched;
     // Bookkeeping of the set.
     std::uint64_t group = 0;
