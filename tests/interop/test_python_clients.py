@@ -66,15 +66,19 @@ def test_octets_out_are_octets_in_after_a_restart(make_daemon, sink):
     daemon.stop()
 
 
-@pytest.mark.parametrize("end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n",
-                                 b"\r\n\0.\r\n", b"\r\n.\0\r\n"], ids=repr)
-def test_no_other_end_of_data_smuggles_a_message(daemon, sink, end):
+FALSE_ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n"]
+
+
+def test_no_other_end_of_data_smuggles_a_message(daemon, sink):
     smuggled = b"MAIL FROM:<evil@sender.example>\r\nRCPT TO:<victim@dest.example>\r\nDATA\r\nSubject: x\r\n"
-    with Dialogue(daemon.smtp_port) as dialogue:
-        dialogue.send(f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<bob@dest.example>\r\nDATA\r\n")
-        assert dialogue.replies(3) == ["250", "250", "354"]
-        dialogue.send(b"Subject: first\r\n\r\nbody" + end + smuggled + b"\r\n.\r\n")
-        assert dialogue.reply().startswith("550 5.")
+    replies = {}
+    for end in FALSE_ENDS:
+        with Dialogue(daemon.smtp_port) as dialogue:
+            dialogue.send(f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<bob@dest.example>\r\nDATA\r\n")
+            assert dialogue.replies(3) == ["250", "250", "354"]
+            dialogue.send(b"Subject: first\r\n\r\nbody" + end + smuggled + b"\r\n.\r\n")
+            replies[end] = dialogue.reply()[:6]
+    assert replies == dict.fromkeys(FALSE_ENDS, "550 5.")
     daemon.submit(SENDER, ["carol@dest.example"])
     assert [message.recipients for message in arrived(daemon, sink, 1)] == [["carol@dest.example"]]
     assert daemon.summary()["accepted"] == 1
