@@ -51,7 +51,7 @@ TEST(Selector, TakesEveryDeclaredParameter) {
   EXPECT_EQ(stored.recipient, "*@b.example");
   EXPECT_EQ(stored.tenant, "t");
   EXPECT_EQ(selector.state, LivingState::deferred);
-  EXPECT_EQ(stored.state, RecipientState::queued);
+  EXPECT_FALSE(stored.state) << "the queue derives it from the state of the moment";
   EXPECT_EQ(stored.accepted_before, now - std::chrono::hours(1));
   EXPECT_EQ(stored.tries_min, 2u);
   EXPECT_EQ(stored.retries_min, 3u);

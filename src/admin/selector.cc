@@ -14,24 +14,6 @@ std::optional<std::uint32_t> parse_count(std::string_view text) {
   return static_cast<std::uint32_t>(*number);
 }
 
-/// The durable state beneath a state of the moment.
-RecipientState durable(LivingState state) {
-  switch (state) {
-    case LivingState::held:
-      return RecipientState::held;
-    case LivingState::in_doubt:
-      return RecipientState::in_doubt;
-    case LivingState::quarantined:
-      return RecipientState::quarantined;
-    case LivingState::active:
-    case LivingState::deferred:
-    case LivingState::suspended:
-    case LivingState::in_flight:
-      break;
-  }
-  return RecipientState::queued;
-}
-
 const char* expected(ParameterType type) {
   switch (type) {
     case ParameterType::text:
@@ -61,7 +43,6 @@ bool set(const std::string& name, const std::string& value, Time now, QueueSelec
   if (name == "state") {
     selector.state = parse_living_state(value);
     if (!selector.state) return false;
-    stored.state = durable(*selector.state);
   }
   if (name == "older_than") {
     const auto age = parse_duration(value);
