@@ -96,7 +96,7 @@ def test_one_commit_serves_many_sessions(make_daemon, tmp_path):
 # ---- a disk that fails ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failing", [4, 12, 30])
+@pytest.mark.parametrize("failing", [4, 24])
 def test_a_failed_sync_is_never_answered_and_loses_nothing_acknowledged(make_daemon, sink, tmp_path, failing):
     node = make_daemon(start=False, next_hop=[sink.endpoint],
                        tables={'route."held.example"': {"channel": "hold"}},
@@ -155,7 +155,7 @@ def test_a_client_hears_nothing_when_the_outcome_is_unknown(make_daemon, tmp_pat
 
 def test_five_crashes_under_load_lose_nothing(make_daemon, tmp_path):
     record = tmp_path / "load.jsonl"
-    connections, domains, crashes, messages = 4, 4, 5, 2500
+    connections, domains, crashes, messages = 4, 4, 5, 1500
     sink_port = free_port()
     sink = subprocess.Popen(
         [str(BIN / "mansio"), "sink", "--json", "--listen", f"127.0.0.1:{sink_port}", "--check", str(record),

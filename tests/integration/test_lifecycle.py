@@ -125,7 +125,7 @@ def test_the_service_manager_is_told(make_daemon, tmp_path):
 # ---- end -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("phase", ["greeting", "ehlo", "mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize("phase", ["greeting", "mail", "data", "dot"])
 def test_sigterm_ends_within_the_deadline_and_keeps_the_mail(make_daemon, make_stalling, phase):
     hop = make_stalling(phase)
     node = make_daemon(next_hop=[hop.endpoint], tables={"server": {"drain": "1s"}})
