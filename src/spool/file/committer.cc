@@ -346,6 +346,7 @@ bool Committer::write(Work& work) {
   const GroupPlace& at = work.group.place;
   if (!at.segment->file->write_at(at.offset, work.group.octets)) return false;
   store_.journal->written(at, work.group.octets.size(), next_group_);
+  builder_.reuse(std::move(work.group.octets));
   ++next_group_;
   if (at.segment->header.epoch != head_epoch_) {
     head_epoch_ = at.segment->header.epoch;

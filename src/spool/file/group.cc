@@ -48,6 +48,8 @@ void add_difference(Totals& totals, const Totals& before, const Totals& after) {
 
 void GroupBuilder::begin(std::uint64_t number) {
   group_ = Group{};
+  group_.octets = std::move(spare_);
+  group_.octets.clear();
   group_.number = number;
   starts_.clear();
   dirty_.clear();

@@ -57,6 +57,9 @@ class GroupBuilder {
   Result<Effect> salvage(const DecodedRecord& record, const RecordHeader& header,
                          std::uint64_t offset);
 
+  /// Takes back the octets of a group that was written: the next one needs as much room.
+  void reuse(std::string octets) { spare_ = std::move(octets); }
+
   std::size_t octets() const { return group_.octets.size(); }
 
   bool empty() const { return group_.empty(); }
@@ -91,6 +94,7 @@ class GroupBuilder {
 
   WorkingSet& set_;
   Group group_;
+  std::string spare_;
   std::vector<std::size_t> starts_;  // of the records in group_.octets
   std::vector<QueueId> dirty_;
   std::vector<QueueId> placed_;  // messages whose record is in this group

@@ -146,8 +146,10 @@ bool Journal::needs_preparation() const {
 }
 
 Result<void> Journal::zero_fill(File& file) {
-  // Written once, so that a later fdatasync has no block to convert and no size to store.
-  const std::string zeros(1 << 20, '\0');
+  // Written once, so that a later fdatasync has no block to convert and no size to store. In small
+  // pieces: the page cache keeps what was written at once as one unit, and every later write and
+  // sync goes through all of the unit that it touches.
+  const std::string zeros(16 << 10, '\0');
   for (std::uint64_t at = 0; at < segment_size_; at += zeros.size()) {
     const std::uint64_t length = std::min<std::uint64_t>(zeros.size(), segment_size_ - at);
     auto done =

@@ -109,10 +109,19 @@ void WorkingSet::changed(Held& held, std::uint64_t group) {
   octets_ -= held.octets;
   held.octets = size_of(held);
   octets_ += held.octets;
+  if (held.state == nullptr) finished_.push_back(*held.place);
 }
 
 void WorkingSet::trim() {
   const std::uint64_t written = index_.written_group();
+  for (; !finished_.empty(); finished_.pop_front()) {
+    const auto found = messages_.find(finished_.front());
+    if (found == messages_.end() || found->second.state != nullptr) continue;
+    if (found->second.group > written) break;
+    octets_ -= found->second.octets;
+    order_.erase(found->second.place);
+    messages_.erase(found);
+  }
   for (auto it = order_.begin(); it != order_.end() && octets_ > memory_;) {
     const auto found = messages_.find(*it);
     if (found->second.group > written) break;  // what follows was used later

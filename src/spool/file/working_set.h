@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -76,7 +77,8 @@ class WorkingSet {
   const Index& index_;
   const std::uint64_t memory_;
   std::unordered_map<QueueId, Held> messages_;
-  std::list<QueueId> order_;  // least recently used first
+  std::list<QueueId> order_;      // least recently used first
+  std::deque<QueueId> finished_;  // dropped as soon as RocksDB knows, so that the map stays small
   std::uint64_t octets_ = 0;
   std::unordered_map<std::string, Counter<LaneRow>> lanes_;
   std::unordered_map<std::string, Counter<FlowRow>> flows_;
