@@ -1,6 +1,7 @@
 #include "mansiod/daemon.h"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <thread>
 #include <utility>
@@ -50,7 +51,11 @@ std::shared_ptr<const settings::Settings> within_descriptors(settings::Settings 
   return std::make_shared<const settings::Settings>(std::move(settings));
 }
 
+std::atomic<const char*> stage{"start"};
+
 }  // namespace
+
+const char* Daemon::stop_stage() { return stage; }
 
 Daemon::Daemon(boost::asio::io_context& control, std::string config_path,
                settings::Settings settings)
@@ -158,20 +163,25 @@ Task<void> Daemon::stop() {
   const SteadyTime begin = clock_->steady_now();
   const SteadyTime deadline = begin + settings_->server.drain;
   if (edge_) {
+    stage = "listeners";
     // Half of the time for slow clients; the rest is for transactions that wait for their last
     // reply.
     auto stopping = edge_->stop(begin + settings_->server.drain / 2);
     co_await std::move(stopping);
   }
   if (queue_) {
+    stage = "queue";
     auto stopping = queue_->stop(deadline);
     co_await std::move(stopping);
   }
   if (admin_) {
+    stage = "admin";
     auto stopping = admin_->stop(clock_->steady_now() + std::chrono::seconds(1));
     co_await std::move(stopping);
   }
+  stage = "spool";
   if (spool_) spool_->stop();
+  stage = "loops";
   // Nothing runs on the loops any more; what they hold goes before the spool does.
   if (loops_) loops_->stop();
 }

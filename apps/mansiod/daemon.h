@@ -30,6 +30,11 @@ class Daemon {
   /// Ends in order: no new mail, no new attempts, running ones until the drain deadline, then the
   /// spool. `done` runs on the control thread.
   Task<void> stop();
+  /// What stop() is doing, for the message when it takes too long. From a signal handler too.
+  static const char* stop_stage();
+
+  Duration drain() const { return settings_->server.drain; }
+
   /// Called once when the spool failed: the daemon is to end with exit_spool_io.
   void on_spool_failure(std::function<void(std::string)> notify);
 

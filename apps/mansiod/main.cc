@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <system_error>
 
@@ -19,6 +20,9 @@
 
 namespace mansio::daemon {
 namespace {
+
+/// Beyond the drain: closing the spool may have to flush its index.
+constexpr unsigned stop_grace_seconds = 15;
 
 log::Level level_of(const std::string& text) {
   if (text == "debug") return log::Level::debug;
@@ -55,6 +59,19 @@ int exit_status_of(const std::error_code& error) {
   ::_exit(status);
 }
 
+/// The stop has taken far longer than its deadline: some part does not end. What was acknowledged
+/// is on disk, so ending here is as safe as a crash, and better than hanging for ever.
+extern "C" void stop_overdue(int) {
+  const auto say = [](const char* text) {
+    const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
+    static_cast<void>(written);
+  };
+  say("mansiod: the stop is overdue and ends here, in stage: ");
+  say(Daemon::stop_stage());
+  say("\n");
+  ::_exit(exit_software);
+}
+
 /// Runs until a signal or a failure of the spool ends it; gives the exit status.
 int serve(Daemon& daemon, boost::asio::io_context& control) {
   int status = exit_ok;
@@ -70,6 +87,9 @@ int serve(Daemon& daemon, boost::asio::io_context& control) {
     }
     stopping = true;
     net::notify_service_manager("STOPPING=1");
+    std::signal(SIGALRM, stop_overdue);
+    const auto drain = std::chrono::duration_cast<std::chrono::seconds>(daemon.drain());
+    ::alarm(static_cast<unsigned>(drain.count()) + stop_grace_seconds);
     auto task = daemon.stop();
     boost::asio::co_spawn(control, std::move(task), [&](const std::exception_ptr& failure) {
       if (failure) status = exit_software;
