@@ -129,12 +129,13 @@ TEST_F(FileSpoolFault, ADoubtWithoutAnOutcomeOutlivesAnOrderlyStop) {
 TEST_F(FileSpoolFault, WhatIsSubmittedAfterTheStopIsUnknown) {
   open();
   std::atomic<bool> go_on{true};
+  const Admit late = make_admit();
   std::thread submitter([&] {
     while (go_on) EXPECT_NE(commit(make_admit()), Status::refused);
   });
   while (statistic("commit_groups") < 3) std::this_thread::yield();
   spool_->stop();
-  EXPECT_EQ(commit(make_admit()), Status::unknown);
+  EXPECT_EQ(commit(late), Status::unknown);
   go_on = false;
   submitter.join();
 }

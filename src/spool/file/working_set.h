@@ -37,7 +37,7 @@ class WorkingSet {
 
   template <class Row>
   struct Counter {
-    Row row;
+    Row row{};
     std::uint64_t group = 0;
     bool dirty = false;
   };
