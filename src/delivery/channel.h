@@ -30,6 +30,8 @@ class Work {
   virtual ContentReader& content() = 0;
   /// To be called before the first octet that could make the peer accept the message is written
   /// (the final dot; for pipelined bodies, the write that carries it).
+  /// Throws std::runtime_error when the attempt cannot be marked as in_doubt = "hold" wants it:
+  /// then nothing of it may be sent. A channel lets it pass or defers for a local cause.
   virtual void before_final_dot() = 0;
 
  protected:

@@ -241,12 +241,12 @@ Task<void> SmtpRun::transact(std::unique_ptr<Round> round) {
                          : make_body(job->work->content(), job->facts.size);
       const Round* sending = round.get();
       const std::function<void()> announce = [&job, sending] {
+        job->work->before_final_dot();  // throws if the dot must not be sent
         for (std::size_t i = 0; i < sending->places.size(); ++i) {
           if (sending->transaction.recipient[i].positive()) {
             job->behind_dot.push_back(sending->places[i]);
           }
         }
-        job->work->before_final_dot();
       };
       co_await session.content(transaction, *body, announce);
       if (transaction.dot_written) co_await session.final_answers(transaction);

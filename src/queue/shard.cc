@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "base/assert.h"
@@ -138,6 +139,7 @@ class Shard::Work final : public delivery::Work {
     std::uint32_t tries = 0;
     for (const auto& recipient : entry_.recipients) tries = std::max(tries, recipient.tries);
     mark_ = shard_.ports_.spool.mark_attempt(entry_.place.id, recipients_, tries + 1, durable);
+    if (durable && !mark_) throw std::runtime_error("the attempt could not be marked on disk");
   }
 
   const FlowKey& flow() const { return flow_; }

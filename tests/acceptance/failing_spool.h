@@ -18,6 +18,9 @@ class FailingSpool final : public spool::Spool {
   /// From now on admits are answered so and not carried out; nullopt: as usual.
   void answer_admits(std::optional<spool::Status> status) { admits_ = status; }
 
+  /// From now on no attempt can be marked.
+  void fail_marks(bool fail) { marks_fail_ = fail; }
+
   void submit(std::vector<spool::Request> requests, spool::CompletionSink& sink) override {
     std::vector<spool::Request> passed;
     std::vector<spool::Answer> answers;
@@ -43,6 +46,7 @@ class FailingSpool final : public spool::Spool {
   std::unique_ptr<spool::AttemptMark> mark_attempt(const QueueId& id,
                                                    std::span<const std::uint32_t> recipients,
                                                    std::uint32_t attempt, bool durable) override {
+    if (marks_fail_) return nullptr;
     return inner_->mark_attempt(id, recipients, attempt, durable);
   }
 
@@ -104,6 +108,7 @@ class FailingSpool final : public spool::Spool {
  private:
   std::unique_ptr<spool::Spool> inner_;
   std::optional<spool::Status> admits_;
+  bool marks_fail_ = false;
 };
 
 }  // namespace mansio::acceptance

@@ -144,6 +144,19 @@ TEST_P(Operator, LoweringTriesMaxByReloadEndsRetriesWithTheLastReply) {
   EXPECT_EQ(history.back().disposition.reply.text, "greylisted");
 }
 
+TEST_P(Operator, WithoutADurableMarkNothingIsSentWhereDoubtIsToBeHeld) {
+  world_.settings().retry.in_doubt = "hold";
+  world_.restart();
+  world_.spool().fail_marks(true);
+  const QueueId id = world_.submit("s@b.example", {"a@x.example"}).id;
+  world_.settle();
+  EXPECT_EQ(world_.target().times_delivered("a@x.example"), 0u);
+  EXPECT_EQ(world_.stored(id)->recipients[0].tries, 0u) << "our own trouble is no try";
+  world_.spool().fail_marks(false);
+  ASSERT_TRUE(world_.run_until_empty());
+  EXPECT_EQ(world_.target().times_delivered("a@x.example"), 1u);
+}
+
 TEST_P(Operator, TotalsBalanceAtEveryMoment) {
   world_.target().add({.statuses = std::vector{refuse(550, "5.1.1", "no"), fake::accept()}});
   world_.submit("s@b.example", {"a@x.example", "b@x.example"});
