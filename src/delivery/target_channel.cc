@@ -32,7 +32,9 @@ class AnnouncingReader final : public ContentReader {
 
  private:
   void announce() const {
-    if (!std::exchange(announced_, true)) work_.before_final_dot();
+    if (announced_) return;
+    work_.before_final_dot();  // throws if nothing may be sent: then nothing was announced
+    announced_ = true;
   }
 
   Work& work_;
