@@ -25,19 +25,19 @@ Disposition refuse(std::uint16_t code, std::string_view enhanced, std::string_vi
 
 /// What the target answers in one delivery. Absent: accepted.
 struct ScriptedAttempt {
-  std::optional<Disposition> start;
-  std::map<std::string, Disposition> recipients;  ///< by address
-  std::optional<Disposition> body;
+  std::optional<Disposition> start{};
+  std::map<std::string, Disposition> recipients{};  ///< by address
+  std::optional<Disposition> body{};
   /// Present: the target reports a status per accepted recipient, and these are they, in the order
   /// of acceptance. Fewer than accepted: the rest is left out on purpose.
-  std::optional<std::vector<Disposition>> statuses;
+  std::optional<std::vector<Disposition>> statuses{};
   /// As `statuses`, by address; an address that is not named is delivered.
-  std::optional<std::map<std::string, Disposition>> statuses_by_address;
-  std::optional<Disposition> commit;
+  std::optional<std::map<std::string, Disposition>> statuses_by_address{};
+  std::optional<Disposition> commit{};
   /// Not empty: start() throws std::runtime_error with this text.
-  std::string throws;
+  std::string throws{};
   /// Awaited before the answer to the body; lets a test hold a delivery in flight.
-  std::function<Task<void>()> before_body_answer;
+  std::function<Task<void>()> before_body_answer{};
 };
 
 /// One start() and what followed.
