@@ -200,7 +200,7 @@ TEST_P(MaddyQueue, maddy_failures_reach_the_sender_once_and_never_the_null_path)
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, MaddyQueue, testing::Values(Backend::memory, Backend::file),
-                         [](const auto& info) { return to_text(info.param); });
+                         [](const auto& backend) { return to_text(backend.param); });
 
 /// Damage that a memory spool can be given: the message is kept and reported, the rest goes on.
 class MaddyDamage : public testing::Test {

@@ -206,7 +206,7 @@ TEST_P(Operator, QueuesCanBeChained) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, Operator, testing::Values(Backend::memory, Backend::file),
-                         [](const auto& info) { return to_text(info.param); });
+                         [](const auto& backend) { return to_text(backend.param); });
 
 }  // namespace
 }  // namespace mansio::acceptance

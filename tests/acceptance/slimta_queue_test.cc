@@ -279,7 +279,7 @@ TEST_P(SlimtaQueue, slimta_70_zero_delay_and_endless_delay) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SlimtaQueue, testing::Values(Backend::memory, Backend::file),
-                         [](const auto& info) { return to_text(info.param); });
+                         [](const auto& backend) { return to_text(backend.param); });
 
 }  // namespace
 }  // namespace mansio::acceptance
