@@ -31,7 +31,9 @@ net::HttpResponse field_response(const FieldError& error) {
 }
 
 net::HttpResponse missing_response(const QueueId& id) {
-  return error_response(404, "missing", "no message with id " + id.to_string());
+  return error_response(
+      404, "missing",
+      "no message with id " + id.to_string() + " is queued; its history tells whether it was here");
 }
 
 /// Reads fail for a message that is gone, or for a spool that is in trouble.

@@ -158,6 +158,23 @@ Task<Result<spool::StoredMessagePtr>> Queue::Impl::get(QueueId id) {
   co_return found->front();
 }
 
+/// Since when, by whom and why a recipient was stopped: the last word of its history.
+Task<void> Queue::Impl::explain_stop(QueueId id, std::uint32_t recipient, Wait& wait) {
+  using Entries = std::vector<spool::HistoryEntry>;
+  auto reading = read<Entries>(
+      [this, id](spool::Done<Entries> done) { ports.spool.history(id, std::move(done)); });
+  const Result<Entries> entries = co_await std::move(reading);
+  if (!entries) co_return;
+  for (const spool::HistoryEntry& entry : *entries) {
+    const bool stopped = entry.kind == spool::EventKind::held ||
+                         entry.kind == spool::EventKind::in_doubt ||
+                         entry.kind == spool::EventKind::quarantined;
+    if (!stopped || (entry.recipient && *entry.recipient != recipient)) continue;
+    wait.since = entry.at;
+    wait.detail = entry.actor + (entry.reason.empty() ? "" : ": " + entry.reason);
+  }
+}
+
 Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
   auto getting = get(id);
   const Result<spool::StoredMessagePtr> stored = co_await std::move(getting);
@@ -188,6 +205,10 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
       wait.reason = text;
       wait.setting = setting;
     };
+    if (status.state != RecipientState::queued) {
+      auto explaining = explain_stop(id, r, wait);
+      co_await std::move(explaining);
+    }
     switch (status.state) {
       case RecipientState::held:
         reason("held", "");

@@ -246,7 +246,6 @@ void Queue::Impl::recover_in_doubt() {
         .field("id", doubt.id.to_string())
         .field("recipients", doubt.recipients.size())
         .field("action", hold ? "hold" : "resend");
-    if (!hold) continue;
     spool::Change change;
     change.id = doubt.id;
     change.verb = spool::Verb::mark_in_doubt;
@@ -254,6 +253,12 @@ void Queue::Impl::recover_in_doubt() {
     change.at = ports.clock.now();
     change.reason = "the process ended between the final dot and the recorded outcome";
     change.actor = "engine";
+    requests.push_back({requests.size(), change});
+    if (hold) continue;
+    // Both in the history: what is sent again may arrive twice, and somebody will ask.
+    change.verb = spool::Verb::release;
+    change.due = change.at;
+    change.reason = "sent again, as retry.in_doubt says: it may arrive twice";
     requests.push_back({requests.size(), std::move(change)});
   }
   if (requests.empty()) return;

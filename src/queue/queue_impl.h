@@ -56,6 +56,7 @@ class Queue::Impl {
                 const queue::Shard* here);
   void load_flows();
   void recover_in_doubt();
+  Task<void> explain_stop(QueueId id, std::uint32_t recipient, Wait& wait);
   Task<void> expire_held();
   Task<void> watch_lifetimes();
   Task<void> end_watchers();

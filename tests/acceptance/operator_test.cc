@@ -47,6 +47,7 @@ TEST_P(Operator, HeldMailWaitsForReleaseAcrossARestart) {
   EXPECT_EQ(reason(id), "backoff");
   EXPECT_EQ(apply(Verb::hold, by_id(id)).changed, 1u);
   EXPECT_EQ(reason(id), "held");
+  EXPECT_EQ(world_.wait(world_.queue().why(id))->front().detail, "operator test: a test");
   world_.restart();
   world_.pass(std::chrono::hours(10));
   EXPECT_EQ(world_.target().size(), 1u);

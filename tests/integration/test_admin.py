@@ -296,7 +296,8 @@ def refusal(node, *request):
 def test_errors_have_one_form_and_name_the_field(node):
     assert refusal(node, "GET", "/v1/nothing")[0] == 404
     assert refusal(node, "GET", f"/v1/messages/{UNKNOWN_ID}") == (
-        404, {"code": "missing", "message": f"no message with id {UNKNOWN_ID}"})
+        404, {"code": "missing", "message": f"no message with id {UNKNOWN_ID} is queued; "
+                                            "its history tells whether it was here"})
     for target, field in (("/v1/summary?x=1", "x"), ("/v1/messages?state=gone", "state"),
                           ("/v1/messages?limit=0", "limit"), ("/v1/messages/1", "id"),
                           ("/v1/messages/..%2f..%2fetc%2fpasswd", "id"),
