@@ -41,7 +41,7 @@ Queue::Impl::Impl(Ports its_ports, std::shared_ptr<const settings::Settings> set
       }
     };
     shards_.push_back(std::make_unique<queue::Shard>(
-        queue::Shard::Ports{ports.spool, ports.clock, ports.loops[index], ports.random(), index,
+        queue::Shard::Ports{ports.spool, ports.clock, ports.loops[index], ports.random(),
                             ports.loops.size(), std::move(dispatch_notices), notices_},
         configuration));
   }

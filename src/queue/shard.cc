@@ -42,8 +42,6 @@ Disposition no_channel(const std::string& destination) {
   return disposition;
 }
 
-const char* event_of(Outcome outcome) { return to_text(outcome); }
-
 /// The attempt got as far as a transaction: the destination is well, whatever it said of the mail.
 bool reached_destination(const std::vector<Disposition>& dispositions) {
   return std::ranges::any_of(dispositions, [](const Disposition& disposition) {
@@ -62,7 +60,7 @@ void log_outcome(const Message& message, const spool::RecipientOutcome& outcome)
           : log::Level::warning;
   if (!log::enabled(level)) return;
   const Recipient& recipient = message.envelope.recipients[outcome.recipient];
-  log::Line line(level, event_of(disposition.outcome));
+  log::Line line(level, to_text(disposition.outcome));
   auto rest = std::move(line)
                   .field("id", message.id.to_string())
                   .field("recipient", recipient.address.to_string())

@@ -60,7 +60,6 @@ class Shard {
     Clock& clock;
     boost::asio::any_io_executor loop;
     std::unique_ptr<Random> random;
-    std::size_t index = 0;
     std::size_t shards = 1;
     /// Hands committed notices to the shards of their lanes. Called on this loop.
     std::function<void(std::vector<std::shared_ptr<const Message>>)> dispatch;

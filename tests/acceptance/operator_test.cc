@@ -121,14 +121,6 @@ TEST_P(Operator, MailInFlightIsLeftAlone) {
   EXPECT_EQ(world_.totals().delivered, 1u);
 }
 
-TEST_P(Operator, ADestinationInTroubleIsNotTriedByEveryMessage) {
-  world_.target().set_default({.start = refuse(451, "4.3.2", "system down")});
-  for (int i = 0; i < 5; ++i)
-    world_.submit("s@b.example", {"a" + std::to_string(i) + "@x.example"});
-  world_.settle();
-  EXPECT_EQ(world_.totals().queued, 5u);
-}
-
 TEST_P(Operator, LoweringTriesMaxByReloadEndsRetriesWithTheLastReply) {
   world_.target().set_default({.body = refuse(451, "4.3.0", "greylisted")});
   const QueueId id = world_.submit("", {"a@x.example"}).id;
