@@ -22,7 +22,9 @@ const char* to_text(PriorityClass klass);
 /// derived from anything that changes by itself.
 struct LaneKey {
   std::string destination;           ///< routing domain, see destination_of()
-  std::string binding = "default";   ///< binding or binding group
+  /// Binding or binding group; "sender:PATTERN" for mail that a route of its sender takes;
+  /// "notices" for our own notices, which have sessions of their own.
+  std::string binding = "default";
   friend auto operator<=>(const LaneKey&, const LaneKey&) = default;
 };
 
@@ -62,6 +64,7 @@ struct RecipientStatus {
   Time due{};                   ///< next attempt; meaningful while queued (kept while held)
   std::uint32_t tries = 0;      ///< attempts that counted, delivered or not
   std::uint32_t retry_count = 0;///< deferrals of any cause, for operators to spot mail that defies delivery
+  std::uint32_t delay_notices = 0;  ///< how many times its sender was told that it is delayed
   Time last_attempt{};          ///< epoch zero: none yet
   Disposition last;             ///< of the last attempt; outcome deferred and code 0 before the first
   friend bool operator==(const RecipientStatus&, const RecipientStatus&) = default;

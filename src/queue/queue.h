@@ -5,6 +5,7 @@
 // session on a channel (delivery/channel.h) → settle → retry, notice or the end.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "delivery/channel.h"
+#include "dsn/bounce_builder.h"
 #include "mansio/target.hpp"
 #include "settings/settings.h"
 #include "spool/spool.h"
@@ -69,8 +71,9 @@ struct QueueListPage {
 };
 
 struct BulkResult {
-  std::uint64_t matched = 0;  ///< recipients
-  std::uint64_t changed = 0;
+  std::uint64_t matched = 0;    ///< recipients
+  std::uint64_t changed = 0;    ///< with a dry run: that would change
+  std::uint64_t in_flight = 0;  ///< matched, but left alone: a session works on them
   std::uint64_t messages = 0;  ///< messages with a match
   std::string error;           ///< not empty: the spool refused to go on
 };
@@ -87,8 +90,29 @@ struct Wait {
   std::string detail;  ///< the last reply, the host
 };
 
+/// A bulk verb at work; written by the queue, read by whoever watches. Thread safe.
+struct BulkProgress {
+  std::atomic<std::uint64_t> matched{0}, changed{0};
+  std::atomic<bool> cancel{false};  ///< set it: the verb ends after the page it is at
+};
+
+/// Messages by age and destination. Ages: the upper bounds of the columns; the last is open.
+struct Shape {
+  struct Row {
+    std::string destination;
+    std::uint64_t total = 0;
+    std::vector<std::uint64_t> by_age;  ///< recipients, one per column
+  };
+  std::vector<Duration> bounds;
+  std::vector<Row> rows;  ///< by total, largest first
+  Row all;                ///< of every destination, those beyond `rows` too
+};
+
 struct LaneStatus {
   LaneKey lane;
+  std::optional<spool::Suspension> suspension;  ///< the one that stops it
+  std::uint64_t held = 0;
+  Time oldest{};  ///< acceptance of the oldest message, approximate
   std::uint64_t queued = 0, due = 0, in_flight = 0;
   std::uint32_t sessions = 0;
   std::string trouble;  ///< last trouble while the lane is delayed
@@ -112,6 +136,9 @@ class Queue final : public Target {
     std::vector<boost::asio::any_io_executor> loops;  ///< one shard each
     std::function<std::unique_ptr<Random>()> random;  ///< one generator per shard
     std::map<std::string, std::shared_ptr<delivery::Channel>> channels;  ///< by name
+    /// Writes the notices; null: the engine's own. When one is sent, and to whom, stays with the
+    /// engine.
+    std::unique_ptr<dsn::BounceBuilder> bounce_builder = nullptr;
   };
 
   Queue(Ports ports, std::shared_ptr<const settings::Settings> settings);
@@ -149,7 +176,27 @@ class Queue final : public Target {
   /// retry (make_due), hold, release, fail (bounce), remove: recipients in flight are left alone.
   Task<BulkResult> apply(spool::Verb verb, QueueSelector selector, std::string reason,
                          std::string actor, bool dry_run);
+  Task<BulkResult> apply(spool::Verb verb, QueueSelector selector, std::string reason,
+                         std::string actor, bool dry_run, std::shared_ptr<BulkProgress> progress);
+  /// All lanes with mail that is not final, those without anything in memory too.
   Task<std::vector<LaneStatus>> lanes();
+  /// Counts recipients; reads the whole queue. At most `rows_max` destinations by name.
+  Task<Result<Shape>> shape(QueueSelector selector, std::vector<Duration> bounds,
+                            std::size_t rows_max);
+
+  /// Starts no new attempt for the lanes that fit; transactions under way end as they would. Durable
+  /// when it completes.
+  Task<spool::Status> suspend(spool::Suspension suspension);
+  /// `missing`: there is no such suspension.
+  Task<spool::Status> resume(std::string destination, std::string binding, std::string actor);
+  std::vector<spool::Suspension> suspensions() const;
+
+  /// While it drains, nothing new is accepted and everything else goes on. Not kept across restarts.
+  void drain(bool on, std::string reason, std::string actor);
+  bool draining() const;
+
+  /// Adds what was learned later about a message (see spool::Record).
+  Task<spool::Status> record(spool::Record record);
   spool::Totals totals() const;
   std::vector<spool::TenantTotals> tenant_totals() const;
   Task<QueueStatistics> statistics();

@@ -11,6 +11,7 @@
 #include "base/octets.h"
 #include "base/stream.h"
 #include "base/time.h"
+#include "message/message.h"
 
 namespace mansio::settings {
 
@@ -70,6 +71,7 @@ struct Auth {
 
 struct Route {
   std::string pattern;
+  std::string sender;  ///< holds only for this pattern of reverse-paths; empty: for all
   std::string channel = "smtp";
   std::vector<Endpoint> next_hop;  ///< address may be a host name
   std::uint16_t port = 25;
@@ -90,9 +92,37 @@ struct Retry {
 };
 
 struct Notify {
+  std::vector<Duration> delay = {std::chrono::hours(4)};  ///< ages at which a sender is told
+  bool delay_bulk = false;  ///< also about mail with List-* fields or Precedence: bulk
   Duration lifetime = std::chrono::hours(24);
   std::string return_content = "headers";  ///< headers | full | none
   std::uint64_t return_max = 50ull << 10;
+  std::uint32_t connections = 4;  ///< sessions with notices to a destination at a time
+  std::string postmaster;         ///< gets a copy of each failure notice; empty: nobody
+  bool double_bounce = false;     ///< a notice that fails goes to the postmaster
+};
+
+/// DNS lookups, for MX hosts and for the names of next hops.
+struct Dns {
+  std::vector<std::string> servers;  ///< "127.0.0.1@5353"; empty: the system's
+  std::string trust_anchor;          ///< file; empty: none
+  bool allow_private = false;        ///< MX hosts on private and loopback addresses
+  std::string prefer = "ipv6";       ///< ipv6 | ipv4 | ipv4-only | ipv6-only
+  Duration timeout = std::chrono::seconds(20);
+};
+
+/// Notices of other servers that come back to us are read instead of relayed.
+struct Bounces {
+  std::string domain;        ///< mail to any address in it is read as a notice; empty: off
+  bool verp = false;         ///< the reverse-path of each recipient is an address in `domain`
+  bool envelope_id = false;  ///< an ENVID of ours where the sender gave none
+  std::string secret;        ///< the secret itself, read by load(); never shown
+  std::string secret_from;   ///< "file:PATH" or "env:NAME" where it came from, else ""
+};
+
+/// Where `sendmail` leaves mail while the daemon is down.
+struct Maildrop {
+  std::string path;  ///< folder; empty: none
 };
 
 struct Timeouts {  ///< [timeouts]: client side, RFC 5321 §4.5.3.2
@@ -143,6 +173,9 @@ struct Settings {
   std::vector<Route> routes;
   Retry retry;
   Notify notify;
+  Dns dns;
+  Bounces bounces;
+  Maildrop maildrop;
   Timeouts timeouts;
   Duration history_keep = std::chrono::hours(24 * 7);
   std::vector<Destination> destinations;
@@ -151,8 +184,16 @@ struct Settings {
   Log log;
 };
 
-/// Most specific wins: exact, then the longest "*.suffix" (or "*suffix"), then "*". Null: none.
+/// The route that holds for all senders. Most specific pattern wins: exact, then the longest
+/// "*.suffix" (or "*suffix"), then "*". Null: none.
 const Route* route_for(const Settings& settings, std::string_view destination);
+/// The binding of a new lane: "default", or "sender:PATTERN" where the most specific route for the
+/// destination has a table for that sender. Fixed at acceptance: see LaneKey.
+std::string binding_for(const Settings& settings, std::string_view destination,
+                        const Address& reverse_path);
+/// The route of a lane: that of its sender pattern, or if there is no such table any more, the one
+/// for all senders.
+const Route* route_for(const Settings& settings, const LaneKey& lane);
 /// What a channel does: smtp | lmtp | hold | discard, by its name; these four names are channels by
 /// themselves. "": there is no such channel.
 std::string channel_type(const Settings& settings, std::string_view name);

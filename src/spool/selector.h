@@ -24,6 +24,8 @@ struct Selector {
   std::string tenant;
   std::optional<RecipientState> state;  ///< durable states only; queue/ adds the living ones
   std::optional<Time> accepted_before;
+  /// Not before this; a listing starts there, so it costs nothing to skip what is older.
+  std::optional<Time> accepted_since;
   std::uint32_t tries_min = 0;
   std::uint32_t retries_min = 0;
   std::uint64_t size_min = 0;

@@ -102,6 +102,37 @@ struct Renew {
   Time until{};
 };
 
+/// Lanes that an operator stopped. At most one per (destination, binding): a second one replaces it.
+struct Suspension {
+  std::string destination;  ///< a pattern: exact, "*.suffix" or "*"
+  std::string binding;      ///< empty: all
+  Time since{};
+  Time until{};  ///< epoch zero: until somebody resumes it
+  std::string reason;
+  std::string actor;
+  friend bool operator==(const Suspension&, const Suspension&) = default;
+};
+
+/// Stores a suspension, or with `resume` deletes the one for its destination and binding
+/// (`missing` if there is none). Holds across restarts; what it means is the queue's business.
+struct Suspend {
+  Suspension suspension;
+  bool resume = false;
+};
+
+/// Adds to the history of a message and to the events what was learned about it later, such as the
+/// notice of another server. The message may be gone.
+struct Record {
+  QueueId id;
+  Time at{};
+  std::optional<std::uint32_t> recipient;
+  std::string recipient_address;
+  std::string tenant;
+  Disposition disposition;
+  std::string reason;
+  std::string actor;
+};
+
 using Operation = std::variant<Admit, Settle, Change, Claim, Renew>;
 
 // ---- answers ----------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ LIBRARIES = {
     r"boost/beast": ["src/net"],
     r"spdlog/": ["src/base"],
     r"isa-l/": ["src/base"],
+    r"unbound\.h": ["src/dns"],
+    r"idn2\.h": ["src/message"],
     r"systemd/": ["src/net"],
     r"prometheus/": ["src/admin"],
     r"nlohmann/": ["src/admin", "apps", "bench"],
