@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "message/domain.h"
 #include "message/utf8.h"
 
 namespace mansio {
@@ -39,6 +40,8 @@ class AddressCategory final : public boost::system::error_category {
         return "address needs SMTPUTF8";
       case AddressError::utf8_invalid:
         return "address holds invalid UTF-8 or control characters";
+      case AddressError::domain_invalid:
+        return "domain has no ASCII form";
     }
     return "unknown address error";
   }
@@ -253,6 +256,13 @@ Result<Address> take_mailbox(Cursor& cursor) {
   address.domain = *domain;
   const std::size_t path_octets = address.local.size() + address.domain.size() + 3;
   if (path_octets > path_octets_max) return AddressError::path_too_long;
+  if (!is_ascii(address.domain)) {
+    const auto ascii = to_a_labels(address.domain);
+    if (!ascii) {
+      const bool length = ascii.error() == make_error_code(DomainError::too_long);
+      return length ? AddressError::domain_too_long : AddressError::domain_invalid;
+    }
+  }
   return address;
 }
 
@@ -314,7 +324,11 @@ Result<Path> parse_path(std::string_view text, bool allow_utf8) {
 }
 
 std::string destination_of(const Address& address, std::string_view local_domain) {
-  std::string destination = to_lower(address.domain.empty() ? local_domain : address.domain);
+  const std::string_view domain = address.domain.empty() ? local_domain : address.domain;
+  // A domain without an ASCII form was refused when it came; should one stand in an old spool, its
+  // lane is the name as it is, and no route will know it.
+  const auto ascii = to_a_labels(domain);
+  std::string destination = ascii ? *ascii : to_lower(domain);
   if (destination.size() > 1 && destination.back() == '.') destination.pop_back();
   return destination;
 }

@@ -17,6 +17,7 @@ enum class AddressError {
   path_too_long,    ///< over 256 octets
   utf8_not_allowed, ///< non-ASCII without SMTPUTF8
   utf8_invalid,     ///< not UTF-8, overlong, or control or bidi control characters
+  domain_invalid,   ///< a U-label that has no A-label
 };
 ErrorCode make_error_code(AddressError error);
 
@@ -43,8 +44,9 @@ struct Path {
 };
 Result<Path> parse_path(std::string_view text, bool allow_utf8);
 
-/// The routing domain of an address: lower case ASCII, the trailing dot removed; an address literal
-/// keeps its brackets; bare postmaster gives `local_domain`.
+/// The routing domain of an address: lower case ASCII with A-labels for U-labels (RFC 6531 §3.7.1),
+/// the trailing dot removed; an address literal keeps its brackets; bare postmaster gives
+/// `local_domain`.
 std::string destination_of(const Address& address, std::string_view local_domain);
 
 }  // namespace mansio

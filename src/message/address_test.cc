@@ -207,8 +207,8 @@ TEST(Address, RefusesBrokenUtf8AndSteeringCharacters) {
 }
 
 TEST(Address, CountsAnInternationalDomainAsDnsWill) {
-  EXPECT_FALSE(error_of("u@" + times(59, "\xC3\xBC") + ".example", true));
-  EXPECT_EQ(error_of("u@" + times(60, "\xC3\xBC") + ".example", true),
+  EXPECT_FALSE(error_of("u@" + times(57, "\xC3\xBC") + ".example", true));
+  EXPECT_EQ(error_of("u@" + times(58, "\xC3\xBC") + ".example", true),
             AddressError::domain_too_long);
   EXPECT_EQ(
       error_of("u@" + times(30, "\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC.") + "example", true),
@@ -283,8 +283,15 @@ TEST(Destination, IsTheDomainInLowerCaseWithoutTheFinalDot) {
   EXPECT_EQ(destination("postmaster"), "mail.example.org");
   EXPECT_EQ(destination("u@B\xC3\xBC"
                         "cher.Example"),
-            "b\xC3\xBC"
-            "cher.example");
+            "xn--bcher-kva.example");  // R52
+}
+
+TEST(Address, RefusesADomainWithoutAnAsciiForm_I15) {
+  EXPECT_EQ(error_of("u@a\u2100b.example", true), AddressError::domain_invalid);
+  EXPECT_EQ(error_of("u@\u00FC.xn--zzzzzzzz.example", true), AddressError::domain_invalid);
+  const auto kept = Address::parse("u@B\u00DCCHER.Example", true);
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->domain, "B\u00DCCHER.Example");  // octets are never changed
 }
 
 }  // namespace

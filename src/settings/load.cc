@@ -201,7 +201,7 @@ class Reader {
     std::set<std::string> names;
     for (const auto& [key, item] : *tables) {
       const std::string name =
-          section.name_word == "NAME" ? std::string(key.str()) : to_lower(key.str());
+          section.name_word == "NAME" ? std::string(key.str()) : canonical_pattern(key.str());
       const unsigned item_line = key.source().begin.line;
       const std::string path = section.name_word == "NAME" ? section.name + "." + name
                                                            : section.name + "." + quote_toml(name);

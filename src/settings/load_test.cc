@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "settings/pattern.h"
+
 namespace mansio::settings {
 namespace {
 
@@ -96,6 +98,15 @@ TEST(Load, KeysOfLaterVersionsMayBeSetToOff) {
                          "[policy]\nmodules = []\nlua = \"\"\n"
                          "[destination.\"*\"]\nconnection_rate = \"\"\nrollup = false\n"
                          "[admin]\ntokens_file = \"\"\n"));
+}
+
+TEST(Patterns, AreComparedAsALabels_R52) {
+  EXPECT_EQ(canonical_pattern("*.B\u00FCcher.Example"), "*.xn--bcher-kva.example");
+  EXPECT_EQ(canonical_pattern("b\u00FCcher.example"), "xn--bcher-kva.example");
+  EXPECT_EQ(canonical_pattern("*"), "*");
+  EXPECT_EQ(canonical_pattern("*.Example"), "*.example");
+  EXPECT_EQ(canonical_pattern("[IPv6:::1]"), "[ipv6:::1]");
+  EXPECT_FALSE(valid_pattern(canonical_pattern("a\u2100b.example")));
 }
 
 TEST(Load, TheMostSpecificRouteHolds) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/text.h"
+#include "message/domain.h"
 #include "settings/settings.h"
 
 namespace mansio::settings {
@@ -45,6 +46,13 @@ bool valid_host_name(std::string_view name) {
     if (!valid_label(label)) return false;
   }
   return true;
+}
+
+std::string canonical_pattern(std::string_view pattern) {
+  std::string_view stars = pattern.substr(0, pattern.starts_with("*.") ? 2 : 0);
+  if (stars.empty() && pattern.starts_with('*')) stars = pattern.substr(0, 1);
+  const auto name = to_a_labels(pattern.substr(stars.size()));
+  return name ? std::string(stars) + *name : to_lower(pattern);
 }
 
 bool valid_pattern(std::string_view pattern) {
