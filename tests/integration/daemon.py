@@ -249,7 +249,8 @@ class Sink:
     """An SMTP server in this process. `answers` maps a phase (greeting, ehlo, mail, rcpt, data, dot)
     to a function of the argument that returns a reply line, None for the usual one, or "close"."""
 
-    def __init__(self, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 10485760")):
+    def __init__(self, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 10485760"),
+                 address=("127.0.0.1", 0)):
         self.answers = {}
         self.extensions = extensions
         self.messages = []
@@ -269,8 +270,9 @@ class Sink:
             daemon_threads = True
             allow_reuse_address = True
             block_on_close = False
+            address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(address, Handler)
         self.port = self._server.server_address[1]
         self.endpoint = f"127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)

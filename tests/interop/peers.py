@@ -1,17 +1,20 @@
 """Programs that are not ours, started for a test: Postfix and its test tools, swaks, a certificate.
 
-Postfix is unpacked by scripts/unpack-peers and runs from there with a configuration and a queue of its
-own under a temporary folder; nothing is installed, no user is made. All listen on loopback, on ports
+Postfix and Exim are unpacked by scripts/unpack-peers and run from there with a configuration and a queue of
+their own under a temporary folder; nothing is installed, no user is made. All listen on loopback, on ports
 that were free, and are stopped by process id.
 """
 
 import functools
 import os
 import pathlib
+import pwd
 import re
+import shutil
 import socket
 import subprocess
 import tempfile
+import textwrap
 
 from daemon import BUILD, ROOT, free_port, wait_until
 
@@ -28,9 +31,9 @@ def peers_environment():
     return dict(pair.split("=", 1) for pair in shown.decode().split("\0") if "=" in pair)
 
 
-def accepts(port):
+def accepts(port, address="127.0.0.1"):
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection((address, port), timeout=5).close()
         return True
     except OSError:
         return False
@@ -40,7 +43,7 @@ def wait_for_listener(program):
     """Until `program` takes connections; closes it if it does not."""
     def listening():
         assert program.process.poll() is None, program.log_path.read_text(errors="replace")
-        return accepts(program.port)
+        return accepts(program.port, getattr(program, "address", "127.0.0.1"))
 
     try:
         wait_until(listening, what=f"a listener on port {program.port}")
@@ -96,7 +99,7 @@ class Postfix:
     users named, refuses other recipients with a 550, and logs everything."""
 
     MASTER = """
-        127.0.0.1:{port} inet n - n - - smtpd
+        {address}:{port} inet n - n - - smtpd
         cleanup unix n - n - 0 cleanup
         qmgr unix n - n 300 1 qmgr
         rewrite unix - - n - - trivial-rewrite
@@ -125,17 +128,17 @@ class Postfix:
     QUEUE_FOLDERS = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
                      "maildrop", "private", "saved", "trace")
 
-    def __init__(self, domain, users, settings=None, files=None, tls=False):
+    def __init__(self, domain, users, settings=None, files=None, tls=False, address=None):
         """`settings` are merged into main.cf; {folder} in them is where `files` are, {name: text}.
-        `tls`: with a self-signed certificate."""
+        `tls`: with a self-signed certificate. `address`: (ip, port) instead of a free port."""
         environment = peers_environment()
         # Postfix gives up its privileges on the way, and starts with root's.
         self._as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
         # Not under the test's folder, which only its owner may enter.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mansio-postfix-"))
         self.folder.chmod(0o755)
-        self.port = free_port()
-        self.endpoint = f"127.0.0.1:{self.port}"
+        self.address, self.port = address or ("127.0.0.1", free_port())
+        self.endpoint = f"{self.address}:{self.port}"
         self.log_path = self.folder / "log"
         (self.folder / "etc").mkdir()
         self._root("install", "-d", self.folder / "spool", self.folder / "spool/pid")
@@ -157,7 +160,7 @@ class Postfix:
             "setgid_group": self.GROUP,
             "maillog_file": "/dev/stdout",
             "import_environment": f"MAIL_CONFIG LANG=C LD_LIBRARY_PATH={environment['LD_LIBRARY_PATH']}",
-            "inet_interfaces": "127.0.0.1",
+            "inet_interfaces": self.address,
             "inet_protocols": "ipv4",
             "myhostname": "postfix.test.example",
             "mydestination": "",
@@ -180,7 +183,7 @@ class Postfix:
         lines = [f"{name} = {value}".replace("{folder}", str(self.folder / "etc")).rstrip()
                  for name, value in main.items()]
         (self.folder / "etc" / "main.cf").write_text("\n".join(lines) + "\n")
-        entries = self.MASTER.format(port=self.port).strip().splitlines()
+        entries = self.MASTER.format(address=self.address, port=self.port).strip().splitlines()
         (self.folder / "etc" / "master.cf").write_text("".join(f"{line.strip()}\n" for line in entries))
         (self.folder / "etc" / "dynamicmaps.cf").write_text("")
         library_path = f"LD_LIBRARY_PATH={environment['LD_LIBRARY_PATH']}"
@@ -213,6 +216,94 @@ class Postfix:
             self._root("kill", self.process.pid)
             self.process.wait(20)
         self._root("rm", "-rf", self.folder)
+
+
+class Exim:
+    """A whole Exim as a client: takes mail from loopback for any address, and relays it to `next_hop`."""
+
+    CONFIGURATION = """
+        exim_path = {exim}
+        spool_directory = {folder}/spool
+        log_file_path = {folder}/log/%slog
+        pid_file_path = {folder}/spool/pid
+        log_selector = +all
+        keep_environment = LD_LIBRARY_PATH : LD_PRELOAD : NSS_WRAPPER_PASSWD : NSS_WRAPPER_GROUP
+        primary_hostname = exim.test.example
+        exim_user = {owner}
+        exim_group = {group}
+        local_interfaces = 127.0.0.1
+        daemon_smtp_ports = {port}
+        tls_advertise_hosts =
+        dsn_advertise_hosts = *
+        {main}
+        message_size_limit = 0
+        acl_smtp_rcpt = accept
+        acl_smtp_data = accept
+        smtp_accept_max = 50
+        begin routers
+        next_hop:
+          driver = manualroute
+          transport = next_hop
+          route_list = * 127.0.0.1 byname
+          self = send
+        begin transports
+        next_hop:
+          driver = smtp
+          port = {next_port}
+          allow_localhost
+          message_linelength_limit = 5000
+          {transport}
+        begin retry
+        * * F,1h,1s
+        """
+
+    def __init__(self, next_port, main=(), transport=()):
+        """`main` and `transport`: further lines of the configuration."""
+        environment = peers_environment()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mansio-exim-"))
+        self.folder.chmod(0o755)
+        self.port = free_port()
+        self.endpoint = f"127.0.0.1:{self.port}"
+        # Started by root, Exim becomes an account that every Debian has; otherwise it stays as it is.
+        account = pwd.getpwnam("mail") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
+        for name in ("spool", "log"):
+            (self.folder / name).mkdir()
+            os.chown(self.folder / name, account.pw_uid, account.pw_gid)
+        # The name that Debian built in, which its package would have made.
+        users = [f"{name}:x:{uid}:{gid}::/tmp:/bin/false" for name, uid, gid in
+                 (("root", 0, 0), (account.pw_name, account.pw_uid, account.pw_gid),
+                  ("Debian-exim", account.pw_uid, account.pw_gid))]
+        groups = [f"{name}:x:{gid}:" for name, gid in
+                  (("root", 0), ("eximgroup", account.pw_gid), ("Debian-exim", account.pw_gid))]
+        (self.folder / "passwd").write_text("\n".join(users) + "\n")
+        (self.folder / "group").write_text("\n".join(groups) + "\n")
+        configuration = self.folder / "exim.conf"
+        text = textwrap.dedent(self.CONFIGURATION).format(
+            exim=PEERS_ROOT / "usr/sbin/exim4", folder=self.folder, owner=account.pw_name, group="eximgroup",
+            port=self.port, next_port=next_port, main="\n".join(main), transport="\n  ".join(transport))
+        configuration.write_text(text)
+        self.log_path = self.folder / "output"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(PEERS_ROOT / "usr/sbin/exim4"), "-C", str(configuration), "-bdf", "-q1s"],
+                env={**environment, "LD_PRELOAD": "libnss_wrapper.so",
+                     "NSS_WRAPPER_PASSWD": str(self.folder / "passwd"),
+                     "NSS_WRAPPER_GROUP": str(self.folder / "group")},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+        wait_for_listener(self)
+
+    def log(self):
+        path = self.folder / "log" / "mainlog"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def deliveries(self):
+        """Lines of the log about recipients that the next hop took."""
+        return [line for line in self.log().splitlines() if " => " in line or " -> " in line]
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def make_certificate(folder, name):

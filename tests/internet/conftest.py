@@ -1,0 +1,20 @@
+"""The internet of a test: a name server with a zone, mail hosts, and a mansiod that knows both."""
+
+import pathlib
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+for folder in ("integration", "interop"):
+    sys.path.insert(0, str(HERE.parent / folder))
+
+from fixtures import make_daemon  # noqa: E402, F401
+from internet import Internet  # noqa: E402
+
+
+@pytest.fixture
+def internet(tmp_path, make_daemon):  # noqa: F811
+    internet = Internet(tmp_path, make_daemon)
+    yield internet
+    internet.close()
