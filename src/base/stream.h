@@ -50,6 +50,14 @@ class TlsContext {
   virtual ~TlsContext() = default;
 };
 
+/// Who is at the other end of a Unix socket, as the kernel says (unix(7), SO_PEERCRED).
+struct PeerCredentials {
+  std::uint32_t user = 0;
+  std::uint32_t group = 0;
+  std::int32_t process = 0;
+  friend bool operator==(const PeerCredentials&, const PeerCredentials&) = default;
+};
+
 /// One connection. Runs on: the executor it was made for. Not thread safe.
 /// An error ends the connection: after one, only close() is legal.
 /// Errors: timed_out after the deadline, eof at the end, otherwise the system's.
@@ -80,6 +88,9 @@ class Stream {
 
   virtual Endpoint local() const = 0;
   virtual Endpoint peer() const = 0;
+
+  /// nullopt: not a Unix socket, or the kernel does not say.
+  virtual std::optional<PeerCredentials> peer_credentials() const { return std::nullopt; }
 };
 
 /// Accepts connections. Runs on: the executor it was made for.

@@ -135,11 +135,18 @@ bool is_stale(const sockaddr* address, socklen_t size) {
   return refused;
 }
 
+/// bind() takes the file's permissions from the descriptor, less what umask holds back.
+void open_to_others(const Endpoint& endpoint, unsigned socket_mode) {
+  if (!endpoint.is_unix() || socket_mode == private_socket_mode) return;
+  // Nobody listens on it yet, so who connects between the two calls is refused.
+  if (::chmod(endpoint.address.c_str(), socket_mode) != 0) fail(endpoint.to_string());
+}
+
 void bind_or_throw(int descriptor, const Endpoint& endpoint, const sockaddr* address,
                    socklen_t size) {
   if (endpoint.is_unix()) {
     // The socket file takes its permissions from here (unix(7)), so it is never open to others.
-    if (::fchmod(descriptor, S_IRUSR | S_IWUSR) != 0) fail(endpoint.to_string());
+    if (::fchmod(descriptor, private_socket_mode) != 0) fail(endpoint.to_string());
   } else {
     const int on = 1;
     ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -157,13 +164,15 @@ void bind_or_throw(int descriptor, const Endpoint& endpoint, const sockaddr* add
 
 }  // namespace
 
-std::unique_ptr<Listener> listen(boost::asio::any_io_executor executor, const Endpoint& endpoint) {
+std::unique_ptr<Listener> listen(boost::asio::any_io_executor executor, const Endpoint& endpoint,
+                                 unsigned socket_mode) {
   const auto system = system_endpoint(endpoint);
   const int descriptor =
       ::socket(system.data()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) fail(endpoint.to_string());
   try {
     bind_or_throw(descriptor, endpoint, system.data(), static_cast<socklen_t>(system.size()));
+    open_to_others(endpoint, socket_mode);
     if (::listen(descriptor, SOMAXCONN) != 0) fail(endpoint.to_string());
     auto accepting = take_over(std::move(executor), descriptor);
     accepting->owns_path = endpoint.is_unix();

@@ -3,7 +3,10 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/stream.h"
@@ -20,12 +23,45 @@ struct TlsOptions {
 /// TLS 1.2 or newer. Throws std::runtime_error naming the file and what is wrong with it.
 std::shared_ptr<TlsContext> make_tls_context(const TlsOptions& options);
 
-/// Throws std::system_error (address in use, permission, bad address). `executor`: where accept()
-/// runs.
-std::unique_ptr<Listener> listen(boost::asio::any_io_executor executor, const Endpoint& endpoint);
+/// The permissions of a Unix socket's file where nothing else is asked for: its owner's only.
+inline constexpr unsigned private_socket_mode = 0600;
 
-/// Takes a listening descriptor over (socket activation).
+/// Throws std::system_error (address in use, permission, bad address). `executor`: where accept()
+/// runs. `socket_mode`: permissions of a Unix socket's file; who may connect is who may write to
+/// it.
+std::unique_ptr<Listener> listen(boost::asio::any_io_executor executor, const Endpoint& endpoint,
+                                 unsigned socket_mode = private_socket_mode);
+
+/// Takes a listening descriptor over. Throws std::system_error if it is none.
 std::unique_ptr<Listener> adopt_listener(boost::asio::any_io_executor executor, int descriptor);
+
+/// A listening socket that the service manager opened for us.
+struct PassedSocket {
+  int descriptor = -1;
+  std::string name;  ///< FileDescriptorName= of the socket unit
+  Endpoint local;
+};
+
+/// The sockets that systemd passed at start (sd_listen_fds(3), socket activation). They stay open
+/// for the life of the process, so that a listener that a reload closes can be opened again: a port
+/// below 1024 could not be bound anew. Thread safety: take() from one thread at a time.
+class PassedSockets {
+ public:
+  explicit PassedSockets(std::vector<PassedSocket> sockets = {}) : sockets_(std::move(sockets)) {}
+
+  /// Takes over what the environment announces, and clears it there. At start, once. Throws
+  /// std::system_error for a descriptor that is no listening stream socket.
+  static PassedSockets from_environment();
+
+  /// The socket whose address is `endpoint`; null: none was passed.
+  std::unique_ptr<Listener> take(boost::asio::any_io_executor executor, const Endpoint& endpoint);
+  /// Those that nobody has taken yet: "NAME (ADDRESS)".
+  std::vector<std::string> unclaimed() const;
+
+ private:
+  std::vector<PassedSocket> sockets_;
+  std::set<int> claimed_;
+};
 
 /// Names in an endpoint are resolved by the system's resolver, off the loops.
 std::unique_ptr<Connector> make_connector(Clock& clock);
@@ -35,6 +71,9 @@ std::size_t raise_descriptor_limit();
 
 /// systemd: READY=1, STOPPING=1, RELOADING=1 and the like; does nothing without NOTIFY_SOCKET.
 void notify_service_manager(const std::string& state);
+
+/// How often at least systemd wants to hear WATCHDOG=1 of this process; nullopt: not at all.
+std::optional<Duration> watchdog_time();
 
 /// True if `address` (an IP address) lies in `network` ("127.0.0.0/8", "::1", "2001:db8::/32").
 bool in_network(std::string_view address, std::string_view network);

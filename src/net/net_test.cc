@@ -1,6 +1,7 @@
 #include "net/net.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -225,6 +226,56 @@ TEST_F(NetTest, UnixSocketsArePrivateAndReplaceStaleOnes) {
   EXPECT_TRUE(std::filesystem::exists(path));
   again->close();
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(NetTest, AUnixSocketCanBeOpenToEverybodyAndKnowsItsPeers) {
+  const auto path = "/tmp/mansio-net-open-" + std::to_string(::getpid()) + ".sock";
+  const Endpoint endpoint{path, 0};
+  const auto umask = ::umask(077);
+  const auto listener = listen(context.get_executor(), endpoint, 0666);
+  ::umask(umask);
+
+  struct stat status {};
+
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777u, 0666u);
+  const auto pair = run(connect(*listener, endpoint));
+  const auto credentials = pair.server->peer_credentials();
+  ASSERT_TRUE(credentials);
+  EXPECT_EQ(credentials->user, ::getuid());
+  EXPECT_EQ(credentials->process, ::getpid());
+  const auto tcp = listen(context.get_executor(), kLoopback);
+  EXPECT_FALSE(run(connect(*tcp, tcp->local())).server->peer_credentials());
+}
+
+TEST_F(NetTest, APassedSocketServesItsAddressAndCanBeTakenAgain) {
+  const int descriptor = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  ASSERT_EQ(::bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(::listen(descriptor, 8), 0);
+  socklen_t size = sizeof(address);
+  ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size);
+  const Endpoint local{"::1", ntohs(address.sin6_port)};
+
+  std::vector<PassedSocket> sockets(1);
+  sockets[0].descriptor = descriptor;
+  sockets[0].name = "smtp";
+  sockets[0].local = local;
+  PassedSockets passed(sockets);
+  EXPECT_EQ(passed.take(context.get_executor(), {"::1", 1}), nullptr);
+  EXPECT_EQ(passed.unclaimed(), std::vector<std::string>{"smtp (" + local.to_string() + ")"});
+  for (int round = 0; round < 2; ++round) {
+    // However it is written.
+    const auto listener = passed.take(context.get_executor(), {"0:0:0::1", local.port});
+    ASSERT_TRUE(listener);
+    const auto pair = run(connect(*listener, local));
+    EXPECT_EQ(run(echo(*pair.client, *pair.server, "hello")), "hello");
+    listener->close();
+  }
+  EXPECT_TRUE(passed.unclaimed().empty());
+  ::close(descriptor);
 }
 
 TEST_F(NetTest, TakesAListeningDescriptorOver) {

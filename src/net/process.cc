@@ -16,4 +16,10 @@ std::size_t raise_descriptor_limit() {
 
 void notify_service_manager(const std::string& state) { ::sd_notify(0, state.c_str()); }
 
+std::optional<Duration> watchdog_time() {
+  std::uint64_t microseconds = 0;
+  if (::sd_watchdog_enabled(0, &microseconds) <= 0) return std::nullopt;
+  return Duration(static_cast<Duration::rep>(microseconds));
+}
+
 }  // namespace mansio::net

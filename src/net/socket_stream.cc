@@ -205,6 +205,21 @@ class SocketStream final : public Stream {
 
   Endpoint peer() const override { return connection_->peer; }
 
+  std::optional<PeerCredentials> peer_credentials() const override {
+    if (connection_->closed || !connection_->local.is_unix()) return std::nullopt;
+    ucred found{};
+    socklen_t size = sizeof(found);
+    if (::getsockopt(connection_->socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &found, &size) !=
+        0) {
+      return std::nullopt;
+    }
+    PeerCredentials credentials;
+    credentials.user = found.uid;
+    credentials.group = found.gid;
+    credentials.process = found.pid;
+    return credentials;
+  }
+
  private:
   Shared connection_;
 };
