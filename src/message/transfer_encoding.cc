@@ -128,4 +128,51 @@ std::optional<std::string> base64_rewrapped(std::string_view encoded) {
   return out;
 }
 
+std::string from_quoted_printable(std::string_view encoded) {
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  std::string out;
+  out.reserve(encoded.size());
+  while (!encoded.empty()) {
+    const std::size_t newline = encoded.find('\n');
+    std::string_view line = encoded.substr(0, newline);
+    encoded.remove_prefix(newline == std::string_view::npos ? encoded.size() : newline + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    line = line.substr(0, line.find_last_not_of(" \t") + 1);
+    const bool soft = line.ends_with('=');
+    if (soft) line.remove_suffix(1);
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      if (line[i] == '=' && i + 2 < line.size() && is_hex(line[i + 1]) && is_hex(line[i + 2])) {
+        out += static_cast<char>(digit(line[i + 1]) << 4 | digit(line[i + 2]));
+        i += 2;
+      } else {
+        out += line[i];
+      }
+    }
+    if (!soft && newline != std::string_view::npos) out += "\r\n";
+  }
+  return out;
+}
+
+std::string from_base64(std::string_view encoded) {
+  std::string out;
+  out.reserve(encoded.size() / 4 * 3);
+  unsigned group = 0;
+  unsigned bits = 0;
+  for (const char c : encoded) {
+    if (c == '=') {
+      bits = 0;  // what follows is another run of base64, glued on
+      continue;
+    }
+    const std::size_t value = base64_alphabet.find(c);
+    if (value == std::string_view::npos) continue;
+    group = (group << 6 | static_cast<unsigned>(value)) & 0xFFFFFF;
+    bits += 6;
+    if (bits >= 8) {
+      bits -= 8;
+      out += static_cast<char>(group >> bits & 0xFF);
+    }
+  }
+  return out;
+}
+
 }  // namespace mansio

@@ -21,4 +21,12 @@ std::optional<std::string> softly_broken(std::string_view encoded);
 /// What is base64 already in lines of 76. nullopt: it holds something else.
 std::optional<std::string> base64_rewrapped(std::string_view encoded);
 
+/// What `encoded` means, read leniently, since it comes from anybody: blanks at the end of a line go,
+/// soft line breaks join, an escape that is none stays as it is (RFC 2045 §6.7).
+std::string from_quoted_printable(std::string_view encoded);
+
+/// What `encoded` means: octets that are not of the alphabet are passed over (RFC 2045 §6.8), a
+/// "=" ends a group, and an incomplete group at the end gives the octets that it has.
+std::string from_base64(std::string_view encoded);
+
 }  // namespace mansio

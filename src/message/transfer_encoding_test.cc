@@ -35,5 +35,22 @@ TEST(Base64, IsWrittenInLines) {
   EXPECT_EQ(base64_rewrapped("Y-=="), std::nullopt);
 }
 
+TEST(TransferDecoding, UndoesWhatTheEncodersDo) {
+  std::string octets;
+  for (int i = 0; i < 1000; ++i) octets += static_cast<char>(i * 7 % 256);
+  for (std::size_t length = 0; length < octets.size(); length += 7) {
+    const std::string text = octets.substr(0, length);
+    EXPECT_EQ(from_base64(base64_lines(text)), text);
+    EXPECT_EQ(from_quoted_printable(quoted_printable(text)), text);
+  }
+}
+
+TEST(TransferDecoding, TakesWhatOthersGetWrong) {
+  EXPECT_EQ(from_quoted_printable("a=3Db =\r\nc=ZZ=4 \nd= \r\ne="), "a=b c=ZZ=4\r\nde");
+  EXPECT_EQ(from_base64("TWF\x01u*\r\nTQ==TWE=!"), "ManMMa");
+  EXPECT_EQ(from_base64("T"), "");
+  EXPECT_EQ(from_base64("===="), "");
+}
+
 }  // namespace
 }  // namespace mansio
