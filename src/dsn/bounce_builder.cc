@@ -3,8 +3,9 @@
 //   2. the report for programs (delivery_status.h);
 //   3. what the sender gets back: the header section (RFC 6522 §4) or the whole message.
 // Everything but a whole 8-bit original is 7-bit, so that a notice needs nothing of the hosts that
-// carry it. Octets of peers and of the original enter only through mime.h, which keeps them from
-// starting a line, a field or a part of their own.
+// carry it; only a notice whose reader has an internationalised address has the forms of RFC 6533,
+// since it cannot travel without SMTPUTF8 anyway. Octets of peers and of the original enter only
+// through mime.h, which keeps them from starting a line, a field or a part of their own.
 #include "dsn/bounce_builder.h"
 
 #include <fmt/format.h>
@@ -59,10 +60,45 @@ bool has_eight_bit(std::string_view octets) {
                      [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
 }
 
+/// Line ends as mail has them, whatever a site's text has.
+std::string with_crlf(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
+    if (text[i] == '\n') out += '\r';
+    out += text[i];
+  }
+  return out;
+}
+
+std::string_view subject_of(const NoticeRequest& request) {
+  if (request.audience == Audience::double_bounce) {
+    return "Undelivered notice: its sender could not be told";
+  }
+  const bool copy = request.audience == Audience::postmaster;
+  const auto has = [&request](Action action) {
+    return std::ranges::any_of(request.recipients, [action](const ReportedRecipient& recipient) {
+      return recipient.action == action;
+    });
+  };
+  const bool arrived = has(Action::relayed) || has(Action::delivered);
+  if (has(Action::failed)) {
+    if (copy) return "Postmaster copy: delivery failed";
+    return arrived || has(Action::delayed) ? "Delivery report: not all recipients got your message"
+                                           : "Delivery failed: your message was not delivered";
+  }
+  if (has(Action::delayed)) return "Delivery delayed: your message is still being tried";
+  return has(Action::delivered) ? "Delivery report: your message was delivered"
+                                : "Delivery report: your message was passed on";
+}
+
 class DeliveryStatusBuilder final : public BounceBuilder {
  public:
+  explicit DeliveryStatusBuilder(HumanText text) : text_(std::move(text)) {}
+
   std::optional<Notice> build(const NoticeRequest& request) const override {
-    MANSIO_ASSERT(!request.failed.empty());
+    MANSIO_ASSERT(!request.recipients.empty());
     Notice notice;
     Message& message = notice.message;
     message.id = request.id;
@@ -70,7 +106,7 @@ class DeliveryStatusBuilder final : public BounceBuilder {
     message.expires_at = request.now + request.lifetime;
     message.tenant = request.original.tenant;
     message.is_notice = true;
-    message.envelope = envelope(request.original);
+    message.envelope = envelope(request);
 
     auto octets = std::make_shared<std::string>(content(request));
     ContentScanner scanner;
@@ -83,42 +119,47 @@ class DeliveryStatusBuilder final : public BounceBuilder {
   }
 
  private:
-  static Envelope envelope(const Message& original) {
+  static Envelope envelope(const NoticeRequest& request) {
     Envelope envelope;
-    Recipient sender;
-    sender.address = original.envelope.reverse_path;
-    sender.original = sender.address;
-    sender.notify.present = true;
-    sender.notify.never = true;
-    envelope.smtputf8 = sender.address.needs_utf8();
-    envelope.recipients.push_back(std::move(sender));
+    Recipient reader;
+    reader.address = request.to;
+    reader.original = reader.address;
+    reader.notify.present = true;
+    reader.notify.never = true;
+    envelope.smtputf8 = is_international(request);
+    envelope.recipients.push_back(std::move(reader));
     envelope.origin.protocol = "notice";
     return envelope;
   }
 
-  static std::string content(const NoticeRequest& request) {
+  std::string content(const NoticeRequest& request) const {
     const std::string boundary = boundary_for(request);
+    const std::string text = text_ ? with_crlf(text_(request)) : human_text(request);
     std::string out = header(request, boundary);
     out += "This is a delivery report in MIME format.\r\n\r\n";
-    out += text_part(boundary, "text/plain; charset=utf-8", "Notice", human_text(request));
-    out += part(boundary, "message/delivery-status", "Delivery report", "7bit",
-                delivery_status(request));
+    out += text_part(boundary, "text/plain; charset=utf-8", "Notice", text);
+    const std::string status = delivery_status(request);
+    out += part(
+        boundary,
+        is_international(request) ? "message/global-delivery-status" : "message/delivery-status",
+        "Delivery report", is_seven_bit(status) ? "7bit" : "8bit", status);
     out += returned(request, boundary);
     return out += "--" + boundary + "--\r\n";
   }
 
   static std::string header(const NoticeRequest& request, const std::string& boundary) {
-    const std::string sender = request.original.envelope.reverse_path.to_string();
+    // RFC 6522 §3: the subtype of the second part.
+    const std::string type =
+        is_international(request) ? "global-delivery-status" : "delivery-status";
     std::string out = header_field("Date", to_rfc5322(request.now));
     out += header_field("From", "Mail Delivery System <MAILER-DAEMON@" + request.hostname + '>');
-    out += header_field("To", '<' + sender + '>');
-    out += header_field("Subject", "Delivery failed: your message was not delivered");
+    out += header_field("To", '<' + request.to.to_string() + '>');
+    out += header_field("Subject", subject_of(request));
     out += header_field("Message-ID", '<' + request.id.to_string() + '@' + request.hostname + '>');
     out += header_field("Auto-Submitted", "auto-replied");
     out += header_field("MIME-Version", "1.0");
-    out +=
-        header_field("Content-Type",
-                     "multipart/report; report-type=delivery-status; boundary=\"" + boundary + '"');
+    out += header_field("Content-Type",
+                        "multipart/report; report-type=" + type + "; boundary=\"" + boundary + '"');
     return out += "\r\n";
   }
 
@@ -128,9 +169,19 @@ class DeliveryStatusBuilder final : public BounceBuilder {
     switch (request.returned) {
       case Returned::nothing:
         return {};
-      case Returned::headers:
-        return text_part(boundary, utf8 ? "message/global-headers" : "text/rfc822-headers",
-                         "Your message's header", header_section(request));
+      case Returned::headers: {
+        const std::string header = header_section(request);
+        if (!utf8) {
+          return text_part(boundary, "text/rfc822-headers", "Your message's header", header);
+        }
+        const std::string_view type = "message/global-headers";
+        const bool travels = request.original.content.facts.longest_line <= 998 &&
+                             header.find('\0') == std::string::npos;
+        if (is_international(request) && travels) {
+          return part(boundary, type, "Your message's header", "8bit", header);
+        }
+        return text_part(boundary, type, "Your message's header", header);
+      }
       case Returned::full: {
         // MIME forbids any other encoding of a message inside a message (RFC 2046 §5.2.1).
         const std::string_view encoding = has_eight_bit(request.octets) ? "8bit" : "7bit";
@@ -147,34 +198,16 @@ class DeliveryStatusBuilder final : public BounceBuilder {
     while (request.octets.find(boundary) != std::string_view::npos) boundary += '_';
     return boundary;
   }
+
+  HumanText text_;
 };
 
 }  // namespace
 
-bool notice_wanted(const Message& original, const DsnNotify& notify) {
-  if (original.envelope.reverse_path.is_null() || original.is_notice) return false;
-  return notify.wants_failure();
-}
+bool is_international(const NoticeRequest& request) { return request.to.needs_utf8(); }
 
-Returned returned_part(const Message& original, Returned fallback, std::uint64_t return_max) {
-  Returned wanted = fallback;
-  switch (original.envelope.dsn_return) {
-    case DsnReturn::unspecified:
-      break;
-    case DsnReturn::full:
-      wanted = Returned::full;
-      break;
-    case DsnReturn::headers:
-      wanted = Returned::headers;
-      break;
-  }
-  if (wanted == Returned::full && original.content.facts.size > return_max)
-    return Returned::headers;
-  return wanted;
-}
-
-std::unique_ptr<BounceBuilder> make_bounce_builder() {
-  return std::make_unique<DeliveryStatusBuilder>();
+std::unique_ptr<BounceBuilder> make_bounce_builder(HumanText text) {
+  return std::make_unique<DeliveryStatusBuilder>(std::move(text));
 }
 
 }  // namespace mansio::dsn

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "dsn/delivery_status.h"
@@ -130,8 +131,8 @@ class Notices : public testing::Test {
     return original.envelope.recipients.back();
   }
 
-  FailedRecipient& fail(std::uint32_t index) {
-    FailedRecipient one_more;
+  ReportedRecipient& fail(std::uint32_t index) {
+    ReportedRecipient one_more;
     one_more.index = index;
     one_more.tries = 1;
     one_more.last_attempt = parse_rfc3339("2026-03-01T12:00:05.000Z").value();
@@ -159,17 +160,23 @@ class Notices : public testing::Test {
   }
 
   Notice build() {
+    const bool failure =
+        std::ranges::any_of(failed, [](const auto& one) { return one.action == Action::failed; });
     NoticeRequest request{.original = original,
-                          .failed = failed,
+                          .recipients = failed,
+                          .audience = audience,
+                          .to = audience == Audience::sender
+                                    ? original.envelope.reverse_path
+                                    : Address::parse("postmaster@mail.example.org", false).value(),
                           .hostname = "mail.example.org",
-                          .returned = returned_part(original, fallback, return_max),
+                          .returned = returned_part(original, failure, fallback, return_max),
                           .octets = content,
                           .return_max = return_max,
                           .id = id_of(2),
                           .now = parse_rfc3339("2026-03-01T12:00:06.000Z").value(),
                           .lifetime = std::chrono::hours(24),
                           .random = 42};
-    return make_bounce_builder()->build(request).value();
+    return make_bounce_builder(words)->build(request).value();
   }
 
   Report report() { return read_report(*build().message.content.octets); }
@@ -178,9 +185,11 @@ class Notices : public testing::Test {
 
   Message original;
   std::string content;
-  std::vector<FailedRecipient> failed;
+  std::vector<ReportedRecipient> failed;
   Returned fallback = Returned::headers;
   std::uint64_t return_max = 50 * 1024;
+  Audience audience = Audience::sender;
+  HumanText words;
 };
 
 TEST_F(Notices, AreMessagesThatNothingCanAnswer) {
@@ -202,7 +211,7 @@ TEST_F(Notices, AreMessagesThatNothingCanAnswer) {
   EXPECT_EQ(message.content.id, id_of(2));
   EXPECT_EQ(message.expires_at - message.accepted_at, Duration(std::chrono::hours(24)));
   EXPECT_EQ(message.content.facts.size, message.content.octets->size());
-  EXPECT_FALSE(notice_wanted(message, message.envelope.recipients[0].notify));
+  EXPECT_EQ(notice_action(message, 0, refusal(), NextHop::relay).silence, Silence::about_notice);
 }
 
 TEST_F(Notices, HaveTheHeaderOfAnAutomaticReply) {
@@ -380,17 +389,6 @@ TEST_F(Notices, StayInSevenBitsUnlessTheWholeOriginalIsReturned) {
   EXPECT_THAT(*notice.message.content.octets, HasSubstr("\r\n\r\nK\xC3\xB6rper\r\n"));
 }
 
-TEST_F(Notices, WriteInternationalAddressesAsRfc6533Has) {
-  original.envelope.smtputf8 = true;
-  original.envelope.reverse_path = Address::parse("\xC3\xA4nn@sender.example", true).value();
-  add_recipient("j\xC3\xB6rg+x@dest.example");
-  failed[0].index = 1;
-  const Notice notice = build();
-  EXPECT_TRUE(notice.message.envelope.smtputf8);
-  const auto status = blocks_of(read_report(*notice.message.content.octets).parts[1].body);
-  EXPECT_EQ(one(status[1], "Final-Recipient"), "utf-8; j\\x{F6}rg\\x{2B}x@dest.example");
-}
-
 TEST_F(Notices, SurviveAnOriginalThatImitatesTheBoundary) {
   const std::string guessed = "mansio-" + id_of(2).to_string() + "-000000000000002a";
   set_content("Subject: x\r\nX-A: y\r\n\r\n--" + guessed + "--\r\n\r\n--" + guessed + "\r\n\r\n");
@@ -409,23 +407,178 @@ TEST_F(Notices, AreTheSameForTheSameRequest) {
   EXPECT_EQ(*build().message.content.octets, *build().message.content.octets);
 }
 
-TEST(NoticeWanted, FollowsRfc3461) {
-  Message message;
-  message.envelope.reverse_path = Address::parse("ann@sender.example", false).value();
-  DsnNotify absent;
-  EXPECT_TRUE(notice_wanted(message, absent));
-  DsnNotify never{.present = true, .never = true};
-  EXPECT_FALSE(notice_wanted(message, never));
-  DsnNotify success{.present = true, .success = true};
-  EXPECT_FALSE(notice_wanted(message, success));
-  DsnNotify failure{.present = true, .failure = true};
-  EXPECT_TRUE(notice_wanted(message, failure));
-  message.is_notice = true;
-  EXPECT_FALSE(notice_wanted(message, failure));
-  message.is_notice = false;
-  message.envelope.reverse_path = Address{};
-  EXPECT_FALSE(notice_wanted(message, absent));
-  EXPECT_FALSE(notice_wanted(message, failure));
+TEST_F(Notices, TellOfADelayUntilWhenAndWhy) {
+  original.expires_at = parse_rfc3339("2026-03-06T12:00:00.000Z").value();
+  failed[0].action = Action::delayed;
+  failed[0].disposition.outcome = Outcome::deferred;
+  failed[0].disposition.reply = {451, {4, 3, 2}, "busy"};
+  failed[0].tries = 7;
+  original.envelope.dsn_return = DsnReturn::full;
+  const Report read = report();
+  EXPECT_THAT(one(read.header, "Subject"), HasSubstr("delayed"));
+  const auto status = blocks_of(read.parts.at(1).body);
+  EXPECT_EQ(one(status[1], "Action"), "delayed");
+  EXPECT_EQ(one(status[1], "Status"), "4.3.2");
+  EXPECT_EQ(one(status[1], "Will-Retry-Until"), "Fri, 6 Mar 2026 12:00:00 +0000");
+  EXPECT_EQ(one(status[1], "X-Mansio-Tries"), "7");
+  const std::string& text = read.parts.at(0).body;
+  EXPECT_THAT(text, HasSubstr("Fri, 6 Mar 2026\r\n12:00:00"));
+  EXPECT_THAT(text, HasSubstr("451 4.3.2 busy"));
+  EXPECT_THAT(text, Not(HasSubstr("no further")));
+  EXPECT_EQ(one(read.parts.at(2).fields, "Content-Type"), "text/rfc822-headers");
+}
+
+TEST_F(Notices, TellOfADelayWithoutATry) {
+  failed[0].action = Action::delayed;
+  failed[0].disposition = {};
+  failed[0].disposition.reply = {0, {4, 4, 1}, "no host could be reached"};
+  failed[0].disposition.cause = Cause::network;
+  failed[0].tries = 0;
+  failed[0].last_attempt = Time{};
+  const Report read = report();
+  const auto status = blocks_of(read.parts.at(1).body);
+  EXPECT_EQ(one(status[1], "Status"), "4.4.1");
+  EXPECT_THAT(status[1], Not(Contains(Key("Last-Attempt-Date"))));
+  EXPECT_THAT(read.parts[0].body, HasSubstr("There was no try yet."));
+  EXPECT_THAT(read.parts[0].body, HasSubstr("no host could be reached"));
+}
+
+TEST_F(Notices, TellOfSuccessUnderItsTwoNames) {
+  Disposition& disposition = failed[0].disposition;
+  disposition.outcome = Outcome::delivered;
+  disposition.reply = {250, {2, 1, 5}, "ok"};
+  failed[0].action = Action::relayed;
+  auto status = blocks();
+  EXPECT_EQ(one(status[1], "Action"), "relayed");
+  EXPECT_EQ(one(status[1], "Status"), "2.1.5");
+  EXPECT_EQ(one(status[1], "Diagnostic-Code"), "smtp; 250 2.1.5 ok");
+  EXPECT_THAT(one(report().header, "Subject"), HasSubstr("passed on"));
+  failed[0].action = Action::delivered;
+  disposition.reply.enhanced = {};
+  status = blocks();
+  EXPECT_EQ(one(status[1], "Action"), "delivered");
+  EXPECT_EQ(one(status[1], "Status"), "2.0.0");
+  EXPECT_THAT(one(report().header, "Subject"), HasSubstr("delivered"));
+  EXPECT_THAT(report().parts[0].body, Not(HasSubstr("Check the spelling")));
+}
+
+TEST_F(Notices, HoldDifferentActionsAtOnce) {
+  add_recipient("carol@dest.example");
+  fail(1).action = Action::delivered;
+  failed[1].disposition.outcome = Outcome::delivered;
+  failed[1].disposition.reply = {250, {2, 0, 0}, "ok"};
+  const Report read = report();
+  const auto status = blocks_of(read.parts.at(1).body);
+  ASSERT_EQ(status.size(), 3U);
+  EXPECT_EQ(one(status[1], "Action"), "failed");
+  EXPECT_EQ(one(status[2], "Action"), "delivered");
+  EXPECT_EQ(one(status[2], "Final-Recipient"), "rfc822; carol@dest.example");
+  EXPECT_THAT(one(read.header, "Subject"), HasSubstr("not all recipients"));
+  const std::string& text = read.parts[0].body;
+  EXPECT_LT(text.find("could not be delivered"), text.find("<bob@dest.example>"));
+  EXPECT_LT(text.find("<bob@dest.example>"), text.find("was delivered to the recipients"));
+  EXPECT_LT(text.find("was delivered to the recipients"), text.find("<carol@dest.example>"));
+}
+
+TEST_F(Notices, N11_ShowTheLastTriesToPeopleAndTheLastReplyToPrograms) {
+  for (int i = 0; i < 9; ++i) {
+    PastAttempt attempt;
+    attempt.at = parse_rfc3339("2026-03-01T13:00:00.000Z").value() + std::chrono::minutes(i);
+    attempt.host = "mx" + std::to_string(i) + ".dest.example";
+    attempt.reply = {451, {4, 2, 0}, "answer " + std::to_string(i) + "\r\n\r\n<evil@x>"};
+    failed[0].attempts.push_back(attempt);
+  }
+  failed[0].tries = 900;
+  const Report read = report();
+  const std::string& text = read.parts.at(0).body;
+  EXPECT_THAT(text, HasSubstr("900 tries"));
+  EXPECT_THAT(text, HasSubstr("The last 5 tries:"));
+  EXPECT_THAT(text, Not(HasSubstr("answer 3")));
+  for (int i = 4; i < 9; ++i) EXPECT_THAT(text, HasSubstr("answer " + std::to_string(i)));
+  EXPECT_THAT(text, HasSubstr("13:08:00 +0000, mx8.dest.example: 451 4.2.0"));
+  EXPECT_THAT(text, Not(HasSubstr("\r\n<evil@x>")));
+  const auto status = blocks_of(read.parts.at(1).body);
+  EXPECT_EQ(one(status[1], "Diagnostic-Code"), "smtp; 550 5.1.1 No such user");
+  failed[0].attempts.resize(1);
+  EXPECT_THAT(report().parts.at(0).body, Not(HasSubstr("The last 1")));
+}
+
+TEST_F(Notices, R54_SpeakRfc6533ToASenderWhoseAddressNeedsIt) {
+  original.envelope.smtputf8 = true;
+  original.envelope.reverse_path = Address::parse("\xC3\xA4nn@sender.example", true).value();
+  original.envelope.recipients[0].original_recipient = "utf-8;b\\x{F6}b\\x{2B}x@dest.example";
+  add_recipient("j\xC3\xB6rg+x@dest.example");
+  fail(1).disposition = refusal();
+  set_content(
+      "Subject: Gr\xC3\xBC\xC3\x9F"
+      "e\r\n\r\nbody\r\n");
+  Notice notice = build();
+  EXPECT_TRUE(notice.message.envelope.smtputf8);
+  Report read = read_report(*notice.message.content.octets);
+  EXPECT_EQ(one(read.header, "To"), "<\xC3\xA4nn@sender.example>");
+  EXPECT_THAT(one(read.header, "Content-Type"), HasSubstr("report-type=global-delivery-status"));
+  EXPECT_EQ(one(read.parts.at(1).fields, "Content-Type"), "message/global-delivery-status");
+  EXPECT_EQ(one(read.parts[1].fields, "Content-Transfer-Encoding"), "8bit");
+  const auto status = blocks_of(read.parts[1].body);
+  EXPECT_EQ(one(status[1], "Original-Recipient"),
+            "utf-8; b\xC3\xB6"
+            "b\\x{2B}x@dest.example");
+  EXPECT_EQ(one(status[1], "Final-Recipient"), "rfc822; bob@dest.example");
+  EXPECT_EQ(one(status[2], "Final-Recipient"), "utf-8; j\xC3\xB6rg\\x{2B}x@dest.example");
+  EXPECT_EQ(one(read.parts.at(2).fields, "Content-Type"), "message/global-headers");
+  EXPECT_THAT(read.parts[2].body, HasSubstr("Gr\xC3\xBC\xC3\x9F"
+                                            "e"));
+  EXPECT_EQ(notice.message.envelope.body, BodyType::eight_bit_mime);
+  original.envelope.dsn_return = DsnReturn::full;
+  EXPECT_EQ(one(report().parts.at(2).fields, "Content-Type"), "message/global");
+}
+
+TEST_F(Notices, R54_StayReadableForAnAsciiSenderOfInternationalMail) {
+  original.envelope.smtputf8 = true;
+  original.envelope.recipients[0] = {};
+  original.envelope.recipients[0].address =
+      Address::parse("j\xC3\xB6rg@dest.example", true).value();
+  original.envelope.recipients[0].original_recipient = "utf-8;j\\x{F6}rg@dest.example";
+  set_content(
+      "Subject: Gr\xC3\xBC\xC3\x9F"
+      "e\r\n\r\nbody\r\n");
+  const Notice notice = build();
+  EXPECT_FALSE(notice.message.envelope.smtputf8);
+  EXPECT_TRUE(is_seven_bit(*notice.message.content.octets));
+  const Report read = read_report(*notice.message.content.octets);
+  EXPECT_EQ(one(read.parts.at(1).fields, "Content-Type"), "message/delivery-status");
+  const auto status = blocks_of(read.parts[1].body);
+  EXPECT_EQ(one(status[1], "Original-Recipient"), "utf-8; j\\x{F6}rg@dest.example");
+  EXPECT_EQ(one(status[1], "Final-Recipient"), "utf-8; j\\x{F6}rg@dest.example");
+  EXPECT_EQ(one(read.parts.at(2).fields, "Content-Type"), "message/global-headers");
+}
+
+TEST_F(Notices, GoToThePostmasterAsACopy) {
+  audience = Audience::postmaster;
+  Notice notice = build();
+  EXPECT_EQ(notice.message.envelope.recipients.at(0).address.to_string(),
+            "postmaster@mail.example.org");
+  Report read = read_report(*notice.message.content.octets);
+  EXPECT_EQ(one(read.header, "To"), "<postmaster@mail.example.org>");
+  EXPECT_THAT(one(read.header, "Subject"), HasSubstr("Postmaster copy"));
+  EXPECT_THAT(read.parts.at(0).body, HasSubstr("A message of <ann@sender.example>"));
+  audience = Audience::double_bounce;
+  original.envelope.reverse_path = {};
+  original.is_notice = true;
+  notice = build();
+  read = read_report(*notice.message.content.octets);
+  EXPECT_THAT(one(read.header, "Subject"), HasSubstr("Undelivered notice"));
+  EXPECT_THAT(read.parts.at(0).body, Not(HasSubstr("Your message")));
+}
+
+TEST_F(Notices, slimta_40_TakeTheWordsOfASiteAndKeepTheFields) {
+  words = [](const NoticeRequest& request) {
+    return "Dear " + request.to.to_string() + ",\nit did not work.\n--boundary\n";
+  };
+  const Report read = report();
+  ASSERT_EQ(read.parts.size(), 3U);
+  EXPECT_THAT(read.parts[0].body, HasSubstr("Dear ann@sender.example,\r\nit did not work.\r\n"));
+  EXPECT_EQ(one(blocks_of(read.parts[1].body)[1], "Status"), "5.1.1");
 }
 
 TEST(StatusOf, FallsBackToTheClassOfTheReply) {

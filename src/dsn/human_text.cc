@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t indent = 4;
 constexpr std::size_t reply_octets_max = 2000;
+constexpr std::size_t past_reply_octets_max = 300;
 
 /// What the peer was answering to.
 std::string_view said_to(Stage stage) {
@@ -39,7 +40,28 @@ std::string_view said_to(Stage stage) {
   }
 }
 
-std::string reason(const Disposition& disposition) {
+/// Why it waits, where the last try or its destination said so.
+std::string reason_of_delay(const Disposition& disposition) {
+  switch (disposition.cause) {
+    case Cause::network:
+    case Cause::timeout:
+      return "The other mail server cannot be reached at present.";
+    case Cause::dns:
+      return "The mail server for the domain of the recipient cannot be found at present.";
+    case Cause::tls:
+      return "No encrypted connection to the other mail server is possible at present.";
+    case Cause::protocol:
+      return "The other mail server does not follow the mail protocol.";
+    case Cause::reply:
+      if (disposition.reply.code != 0)
+        return "The other mail server asked to be tried again later.";
+      [[fallthrough]];
+    default:
+      return "This system could not send it yet.";
+  }
+}
+
+std::string reason_of_failure(const Disposition& disposition) {
   if (disposition.cause == Cause::operator_)
     return "An administrator of this system ended its delivery.";
   if (disposition.outcome == Outcome::expired || disposition.cause == Cause::lifetime) {
@@ -93,61 +115,140 @@ std::string_view advice(const Disposition& disposition) {
   return "If the answer above does not help you, show this notice to your administrator.";
 }
 
-std::string recipient_text(const Recipient& recipient, const FailedRecipient& failed) {
-  const Disposition& disposition = failed.disposition;
+std::string reason(const ReportedRecipient& reported) {
+  switch (reported.action) {
+    case Action::failed:
+      return reason_of_failure(reported.disposition);
+    case Action::delayed:
+      return reason_of_delay(reported.disposition);
+    case Action::relayed:
+      return "It was passed on to another mail server, which does not confirm delivery: no further "
+             "notice of success will come.";
+    case Action::delivered:
+      return "It was delivered.";
+  }
+  return {};
+}
+
+std::string host_of(const std::string& name, const std::string& address) {
+  std::string host = to_printable_line(name);
+  if (!address.empty()) host += " (" + to_printable_line(address) + ')';
+  return host;
+}
+
+/// Printable again after the cut, which may have split a character.
+std::string printable_reply(const Reply& reply, std::size_t octets_max) {
+  return to_printable_line(reply.to_string().substr(0, octets_max));
+}
+
+/// The last tries, one paragraph each; nothing if the last one is all there is.
+std::string history_text(const ReportedRecipient& reported) {
+  if (reported.attempts.size() < 2) return {};
+  const std::size_t shown = std::min(reported.attempts.size(), attempts_shown);
+  std::string text = wrapped("The last " + std::to_string(shown) + " tries:", indent);
+  for (std::size_t i = reported.attempts.size() - shown; i < reported.attempts.size(); ++i) {
+    const PastAttempt& attempt = reported.attempts[i];
+    std::string line = to_rfc5322(attempt.at);
+    if (!attempt.host.empty()) line += ", " + host_of(attempt.host, attempt.address);
+    const std::string reply = printable_reply(attempt.reply, past_reply_octets_max);
+    if (!reply.empty()) line += ": " + reply;
+    text += wrapped(line, 2 * indent);
+  }
+  return text;
+}
+
+std::string recipient_text(const NoticeRequest& request, const ReportedRecipient& reported) {
+  const Recipient& recipient = request.original.envelope.recipients.at(reported.index);
+  const Disposition& disposition = reported.disposition;
   const Address& address = recipient.original.is_null() ? recipient.address : recipient.original;
   std::string text = '<' + to_printable_line(address.to_string()) + ">\r\n";
-  text += wrapped(reason(disposition), indent);
-  // Printable again, since the cut may have split a character.
-  const std::string reply =
-      to_printable_line(disposition.reply.to_string().substr(0, reply_octets_max));
+  text += wrapped(reason(reported), indent);
+  const std::string reply = printable_reply(disposition.reply, reply_octets_max);
   if (peer_spoke(disposition)) {
-    std::string host = to_printable_line(disposition.host);
-    if (!disposition.address.empty()) host += " (" + to_printable_line(disposition.address) + ')';
-    text +=
-        wrapped("The server " + host + " answered " + std::string(said_to(disposition.stage)) + ':',
-                indent);
+    text += wrapped("The server " + host_of(disposition.host, disposition.address) + " answered " +
+                        std::string(said_to(disposition.stage)) + ':',
+                    indent);
     text += wrapped(reply, 2 * indent);
   } else if (!reply.empty()) {
     text += wrapped("What was found:", indent);
     text += wrapped(reply, 2 * indent);
   }
-  if (failed.last_attempt != Time{}) {
-    const std::string tries = failed.tries == 1 ? "1 try" : std::to_string(failed.tries) + " tries";
-    text += wrapped(tries + ", the last at " + to_rfc5322(failed.last_attempt) + '.', indent);
+  if (reported.last_attempt != Time{}) {
+    const std::string tries =
+        reported.tries == 1 ? "1 try" : std::to_string(reported.tries) + " tries";
+    text += wrapped(tries + ", the last at " + to_rfc5322(reported.last_attempt) + '.', indent);
+  } else if (reported.action == Action::delayed) {
+    text += wrapped("There was no try yet.", indent);
   }
-  text += wrapped(advice(disposition), indent);
+  text += history_text(reported);
+  if (reported.action == Action::failed) text += wrapped(advice(disposition), indent);
   return text += "\r\n";
+}
+
+/// What all recipients with this action have in common.
+std::string introduction(const NoticeRequest& request, Action action) {
+  switch (request.audience) {
+    case Audience::sender:
+      break;
+    case Audience::postmaster:
+      return "A message of <" +
+             to_printable_line(request.original.envelope.reverse_path.to_string()) +
+             "> could not be delivered to the recipients named below. Its sender is told; this is "
+             "the copy for the postmaster.";
+    case Audience::double_bounce:
+      return "A notice of this system could not be delivered to the sender of a message, who is "
+             "named below. Nobody else is told.";
+  }
+  switch (action) {
+    case Action::failed:
+      return "Your message could not be delivered to the recipients named below, and no further "
+             "try will be made for them.";
+    case Action::delayed:
+      return "Your message was not delivered yet to the recipients named below. You need not send "
+             "it again: this system keeps trying until " +
+             to_rfc5322(request.original.expires_at) + '.';
+    case Action::relayed:
+      return "Your message was passed on for the recipients named below.";
+    case Action::delivered:
+      return "Your message was delivered to the recipients named below.";
+  }
+  return {};
 }
 
 }  // namespace
 
 std::string human_text(const NoticeRequest& request) {
   const Message& original = request.original;
+  const bool to_sender = request.audience == Audience::sender;
   std::string text = wrapped("This is the mail system at " + request.hostname + '.', 0);
-  text += "\r\n";
-  text += wrapped(
-      "Your message could not be delivered to the recipients named below, and no further try will "
-      "be "
-      "made for them. Recipients who are not named here are not concerned.",
-      0);
   text += "\r\n";
   const std::string subject = to_printable_line(original.content.facts.subject);
   if (!subject.empty()) text += wrapped("Subject: " + subject, indent);
   text += wrapped("Accepted: " + to_rfc5322(original.accepted_at), indent);
   text += wrapped("Queue id: " + original.id.to_string(), indent);
   text += "\r\n";
-  for (const FailedRecipient& failed : request.failed) {
-    text += recipient_text(original.envelope.recipients.at(failed.index), failed);
+  for (const Action action :
+       {Action::failed, Action::delayed, Action::relayed, Action::delivered}) {
+    bool introduced = false;
+    for (const ReportedRecipient& reported : request.recipients) {
+      if (reported.action != action) continue;
+      if (!introduced) text += wrapped(introduction(request, action), 0) + "\r\n";
+      introduced = true;
+      text += recipient_text(request, reported);
+    }
   }
+  if (to_sender) {
+    text += wrapped("Recipients who are not named here are not concerned.", 0) + "\r\n";
+  }
+  const std::string whose = to_sender ? "your message" : "the message";
   switch (request.returned) {
     case Returned::nothing:
       break;
     case Returned::headers:
-      text += wrapped("The header of your message is attached.", 0);
+      text += wrapped("The header of " + whose + " is attached.", 0);
       break;
     case Returned::full:
-      text += wrapped("Your message is attached.", 0);
+      text += wrapped("The whole of " + whose + " is attached.", 0);
       break;
   }
   return text;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "message/utf8.h"
 
@@ -13,6 +15,28 @@ namespace {
 constexpr std::size_t fold_column = 76;
 constexpr std::size_t word_octets_max = 900;
 constexpr std::size_t text_columns = 72;
+
+void append_utf8(char32_t character, std::string& out) {
+  const auto octet = [&out](char32_t value) { out += static_cast<char>(value); };
+  const auto tail = [&octet, character](unsigned shift) {
+    octet(0x80 | ((character >> shift) & 0x3F));
+  };
+  if (character < 0x80) {
+    octet(character);
+  } else if (character < 0x800) {
+    octet(0xC0 | (character >> 6));
+    tail(0);
+  } else if (character < 0x10000) {
+    octet(0xE0 | (character >> 12));
+    tail(6);
+    tail(0);
+  } else {
+    octet(0xF0 | (character >> 18));
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
 
 /// The blanks that stand before the next word, and the word: at most word_octets_max octets of it.
 struct Piece {
@@ -108,8 +132,7 @@ bool is_seven_bit(std::string_view octets) {
   return true;
 }
 
-std::string ascii_address(std::string_view address) {
-  if (is_ascii(address)) return to_printable_ascii(address, address.size() * 4);
+std::string utf8_address(std::string_view address, bool unicode) {
   std::string out;
   while (!address.empty()) {
     const std::string_view before = address;
@@ -121,11 +144,40 @@ std::string ascii_address(std::string_view address) {
     // RFC 6533 §3: QCHAR is printable ASCII but "+", "=" and "\".
     const bool plain = *character >= '!' && *character <= '~' && *character != '+' &&
                        *character != '=' && *character != '\\';
-    if (plain) {
-      out += static_cast<char>(*character);
+    const std::size_t length = before.size() - address.size();
+    const bool as_is = unicode && length > 1 && !is_steering_character(*character);
+    if (plain || as_is) {
+      out += before.substr(0, length);
     } else {
       fmt::format_to(std::back_inserter(out), "\\x{{{:02X}}}",
                      static_cast<std::uint32_t>(*character));
+    }
+  }
+  return out;
+}
+
+std::string from_utf8_address(std::string_view text) {
+  constexpr std::string_view start = "\\x{";
+  constexpr std::size_t digits_max = 6;
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = text.starts_with(start) ? text.find('}') : std::string_view::npos;
+    char32_t character = 0;
+    bool valid = false;
+    if (end != std::string_view::npos && end > start.size() && end <= start.size() + digits_max) {
+      std::uint32_t value = 0;
+      const char* const last = text.data() + end;
+      const auto read = std::from_chars(text.data() + start.size(), last, value, 16);
+      character = value;
+      const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
+      valid = read.ec == std::errc() && read.ptr == last && value <= 0x10FFFF && !surrogate;
+    }
+    if (valid) {
+      append_utf8(character, out);
+      text.remove_prefix(end + 1);
+    } else {
+      out += text.front();
+      text.remove_prefix(1);
     }
   }
   return out;

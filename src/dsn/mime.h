@@ -24,8 +24,12 @@ std::string wrapped(std::string_view text, std::size_t indent);
 /// True if the octets can travel as 7bit: ASCII without controls but TAB and CRLF, lines ≤ 998.
 bool is_seven_bit(std::string_view octets);
 
-/// An address for a report in 7 bits: RFC 6533 §3's utf-8-addr-xtext, "\x{F6}" for each character
-/// outside printable ASCII. ASCII addresses come back unchanged.
-std::string ascii_address(std::string_view address);
+/// An internationalised address for a report (RFC 6533 §3). `unicode` false: utf-8-addr-xtext,
+/// "\x{F6}" for each character outside printable ASCII; true: utf-8-addr-unitext, for mail that
+/// travels by SMTPUTF8. Both write "+", "=" and "\" so too.
+std::string utf8_address(std::string_view address, bool unicode);
+
+/// The address that utf8_address() wrote; escapes that are none stay as they are.
+std::string from_utf8_address(std::string_view text);
 
 }  // namespace mansio::dsn

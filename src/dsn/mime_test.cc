@@ -35,6 +35,23 @@ TEST(SevenBit, KnowsWhatTravels) {
   EXPECT_FALSE(is_seven_bit(std::string("\0", 1)));
 }
 
+TEST(Utf8Address, IsEscapedOrAsItIs) {
+  EXPECT_EQ(utf8_address("j\xC3\xB6rg+x=\\@a", false), "j\\x{F6}rg\\x{2B}x\\x{3D}\\x{5C}@a");
+  EXPECT_EQ(utf8_address("j\xC3\xB6rg+x@a", true), "j\xC3\xB6rg\\x{2B}x@a");
+  EXPECT_EQ(utf8_address("\xE2\x80\xAE@a", true), "\\x{202E}@a");
+  EXPECT_EQ(utf8_address("\xFF@a", true), "\\x{FF}@a");
+}
+
+TEST(Utf8Address, IsReadBack) {
+  for (const std::string address : {"j\xC3\xB6rg+x=\\@a", "\xF0\x9F\x93\xA7@b", "plain@c"}) {
+    EXPECT_EQ(from_utf8_address(utf8_address(address, false)), address);
+    EXPECT_EQ(from_utf8_address(utf8_address(address, true)), address);
+  }
+  for (const std::string nothing : {"\\x{}", "\\x{D800}", "\\x{110000}", "\\x{12", "\\x{GG}"}) {
+    EXPECT_EQ(from_utf8_address(nothing), nothing);
+  }
+}
+
 TEST(Wrapped, IndentsEveryLine) {
   EXPECT_EQ(wrapped("a b", 4), "    a b\r\n");
   const std::string word(40, 'w');

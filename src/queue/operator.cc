@@ -295,6 +295,8 @@ Task<QueueStatistics> Queue::Impl::statistics() {
     sum.in_flight += one.in_flight;
     sum.faults += one.faults;
   }
+  sum.notices = notices_.told();
+  sum.notices_suppressed = notices_.suppressed();
   sum.window_octets = memory->used;
   co_return sum;
 }
@@ -366,16 +368,21 @@ Task<void> Queue::Impl::add_changes(const ListedMessage& listed,
     operations.push_back(std::move(change));
     co_return;
   }
-  std::vector<dsn::FailedRecipient> failed;
+  std::vector<dsn::ReportedRecipient> failed;
   for (const std::uint32_t r : recipients) {
     const RecipientStatus& status = stored.recipients[r];
     Disposition disposition = change.verb == Verb::expire
                                   ? queue::give_up(status.last, Cause::lifetime)
                                   : change.disposition;
-    failed.push_back({r, std::move(disposition), status.tries, status.last_attempt});
+    dsn::ReportedRecipient one;
+    one.index = r;
+    one.disposition = std::move(disposition);
+    one.tries = status.tries;
+    one.last_attempt = status.last_attempt;
+    failed.push_back(std::move(one));
   }
   auto original = std::shared_ptr<const Message>(listed.message, &stored.message);
-  auto making = notices_.make(std::move(original), failed, settings());
+  auto making = notices_.make(std::move(original), failed, dsn::NextHop::relay, settings());
   change.notices = co_await std::move(making);
   // A recipient that expires keeps its own last reply, so each has an operation of its own; the
   // notice about all of them goes with the first.
@@ -383,7 +390,7 @@ Task<void> Queue::Impl::add_changes(const ListedMessage& listed,
     operations.push_back(std::move(change));
     co_return;
   }
-  for (dsn::FailedRecipient& one : failed) {
+  for (dsn::ReportedRecipient& one : failed) {
     change.recipients = {one.index};
     change.disposition = std::move(one.disposition);
     operations.push_back(change);

@@ -29,7 +29,7 @@ Queue::Impl::Impl(Ports its_ports, std::shared_ptr<const settings::Settings> set
       id_random_(ports.random()),
       ids_(*id_random_),
       notices_({ports.spool, ports.clock, [this] { return new_id(); }, ports.random(),
-                dsn::make_bounce_builder()}) {
+                std::move(ports.bounce_builder)}) {
   MANSIO_ASSERT(!ports.loops.empty());
   memory->limit = settings_->limits.memory;
   const queue::Configuration configuration{settings_, ports.channels};
@@ -98,9 +98,11 @@ Message Queue::Impl::message_from(Submission submission) const {
   message.campaign = std::move(submission.campaign);
   message.klass = submission.klass;
   message.content = std::move(submission.content);
+  const Address& reverse_path = submission.envelope.reverse_path;
   for (const Recipient& recipient : submission.envelope.recipients) {
-    message.lanes.push_back(
-        {destination_of(recipient.address, current->server.hostname), "default"});
+    std::string destination = destination_of(recipient.address, current->server.hostname);
+    std::string binding = settings::binding_for(*current, destination, reverse_path);
+    message.lanes.push_back({std::move(destination), std::move(binding)});
   }
   message.envelope = std::move(submission.envelope);
   return message;

@@ -27,8 +27,9 @@ schedule::SchedulerOptions scheduler_options(std::shared_ptr<const settings::Set
   options.sessions_reserve = reserve == 0 ? 0 : share(reserve);
   options.tries_max = settings.retry.tries_max;
   options.lane_options = [all](const LaneKey& lane) {
-    return schedule::LaneOptions{
-        *settings::destination_settings(*all, lane.destination).connections};
+    std::uint32_t sessions = *settings::destination_settings(*all, lane.destination).connections;
+    if (lane.binding == notices_binding) sessions = std::min(sessions, all->notify.connections);
+    return schedule::LaneOptions{sessions};
   };
   return options;
 }
@@ -49,6 +50,30 @@ bool reached_destination(const std::vector<Disposition>& dispositions) {
            (disposition.cause == Cause::reply && disposition.stage >= Stage::mail &&
             disposition.stage <= Stage::final_dot && disposition.reply.code != 421);
   });
+}
+
+/// What a positive reply of the lane's next hop means: only SMTP passes a message on.
+dsn::NextHop next_hop_of(const settings::Settings& settings, const LaneKey& lane) {
+  const settings::Route* route = settings::route_for(settings, lane);
+  const bool relays =
+      route != nullptr && settings::channel_type(settings, route->channel) == "smtp";
+  return relays ? dsn::NextHop::relay : dsn::NextHop::final;
+}
+
+/// Cheap, since ordinary deliveries pass here: whether somebody may have to be told.
+bool may_need_notice(const Message& message, const spool::RecipientOutcome& outcome) {
+  const Disposition& disposition = outcome.disposition;
+  switch (disposition.outcome) {
+    case Outcome::failed:
+    case Outcome::expired:
+      return true;
+    case Outcome::delivered:
+      return message.envelope.recipients[outcome.recipient].notify.success &&
+             !disposition.peer_has_dsn;
+    case Outcome::deferred:
+      break;
+  }
+  return false;
 }
 
 /// One line per recipient and outcome, when it is durable.
@@ -116,8 +141,12 @@ std::vector<NewEntry> entries_of(std::shared_ptr<const Message> message,
 /// Recipients of one message on their way; owns the mark that tells of them after a crash.
 class Shard::Work final : public delivery::Work {
  public:
-  Work(Shard& shard, FlowKey flow, schedule::Entry entry)
-      : shard_(shard), flow_(std::move(flow)), entry_(std::move(entry)), content_(shard, entry_) {
+  Work(Shard& shard, FlowKey flow, schedule::Entry entry, dsn::NextHop next_hop)
+      : shard_(shard),
+        flow_(std::move(flow)),
+        entry_(std::move(entry)),
+        content_(shard, entry_),
+        next_hop_(next_hop) {
     message_ = entry_.message;
     for (const auto& recipient : entry_.recipients) recipients_.push_back(recipient.index);
     attempt_ = entry_.recipients.front().tries;
@@ -143,6 +172,8 @@ class Shard::Work final : public delivery::Work {
   const FlowKey& flow() const { return flow_; }
 
   schedule::Entry& entry() { return entry_; }
+
+  dsn::NextHop next_hop() const { return next_hop_; }
 
   bool dot_sent() const { return mark_ != nullptr; }
 
@@ -204,6 +235,7 @@ class Shard::Work final : public delivery::Work {
   FlowKey flow_;
   schedule::Entry entry_;
   Content content_;
+  dsn::NextHop next_hop_;
   std::shared_ptr<spool::AttemptMark> mark_;
   bool settled_ = false;
 };
@@ -216,7 +248,8 @@ class Shard::Source final : public delivery::WorkSource {
         lane_(std::move(lane)),
         messages_max_(messages_max),
         recipients_max_(recipients_max),
-        generation_(shard_.generation_) {}
+        generation_(shard_.generation_),
+        next_hop_(next_hop_of(*shard_.configuration_.settings, lane_)) {}
 
   std::unique_ptr<delivery::Work> next() override {
     if (shard_.stopping_ || shard_.latched_ || !may_go_on()) return nullptr;
@@ -224,7 +257,8 @@ class Shard::Source final : public delivery::WorkSource {
     shard_.pump();
     if (!taken) return nullptr;
     ++messages_;
-    return std::make_unique<Work>(shard_, std::move(taken->first), std::move(taken->second));
+    return std::make_unique<Work>(shard_, std::move(taken->first), std::move(taken->second),
+                                  next_hop_);
   }
 
   Task<bool> wait(Duration at_most) override {
@@ -282,6 +316,7 @@ class Shard::Source final : public delivery::WorkSource {
   std::uint32_t messages_max_;
   std::uint32_t recipients_max_;
   std::uint64_t generation_;
+  dsn::NextHop next_hop_;
   std::uint32_t messages_ = 0;
 };
 
@@ -294,6 +329,9 @@ struct Shard::Attempt {
   std::shared_ptr<spool::AttemptMark> mark;  ///< cleared when the outcome is committed
   std::vector<std::uint32_t> in_doubt;       ///< to be kept from resending
   bool plain_notices = false;  ///< without content of the original: with it they did not fit
+  dsn::NextHop next_hop = dsn::NextHop::relay;
+  /// When each of `outcomes` was last tried, for what was given up without another try; empty: now.
+  std::vector<Time> last_attempts{};
 };
 
 // ---- construction and settings ----------------------------------------------------------------
@@ -617,8 +655,8 @@ void Shard::finish(Work& work, std::vector<Disposition> dispositions) {
   attempt->flow = work.flow();
   attempt->entry = std::move(work.entry());
   attempt->mark = work.take_mark();
+  attempt->next_hop = work.next_hop();
   const bool hold_doubt = configuration_.settings->retry.in_doubt == "hold";
-  bool failed = false;
   for (std::size_t i = 0; i < dispositions.size() && i < attempt->entry.recipients.size(); ++i) {
     if (dispositions[i].in_doubt && hold_doubt && dispositions[i].outcome == Outcome::deferred) {
       attempt->in_doubt.push_back(attempt->entry.recipients[i].index);
@@ -628,11 +666,10 @@ void Shard::finish(Work& work, std::vector<Disposition> dispositions) {
                                          ports_.random->unit(), hold_doubt);
   faults_ += settlement.faults;
   attempt->outcomes = std::move(settlement.outcomes);
-  for (const auto& outcome : attempt->outcomes) {
-    failed = failed || outcome.disposition.outcome == Outcome::failed ||
-             outcome.disposition.outcome == Outcome::expired;
-  }
-  if (!failed) {
+  const Message& message = *attempt->entry.message;
+  const bool notices = std::ranges::any_of(
+      attempt->outcomes, [&message](const auto& each) { return may_need_notice(message, each); });
+  if (!notices) {
     submit(std::move(attempt));
     return;
   }
@@ -642,22 +679,28 @@ void Shard::finish(Work& work, std::vector<Disposition> dispositions) {
 }
 
 Task<void> Shard::settle_with_notices(std::shared_ptr<Attempt> attempt) {
-  std::vector<dsn::FailedRecipient> failures;
+  std::vector<dsn::ReportedRecipient> reported;
+  const Time time = now();
   for (std::size_t i = 0; i < attempt->outcomes.size(); ++i) {
-    const Disposition& disposition = attempt->outcomes[i].disposition;
-    if (disposition.outcome != Outcome::failed && disposition.outcome != Outcome::expired) continue;
-    const std::uint32_t tries =
-        attempt->entry.recipients[i].tries + (disposition.counts_as_try ? 1 : 0);
-    failures.push_back({attempt->outcomes[i].recipient, disposition, tries, now()});
+    const spool::RecipientOutcome& outcome = attempt->outcomes[i];
+    if (!may_need_notice(*attempt->entry.message, outcome)) continue;
+    const Disposition& disposition = outcome.disposition;
+    dsn::ReportedRecipient one;
+    one.index = outcome.recipient;
+    one.disposition = disposition;
+    one.tries = attempt->entry.recipients[i].tries + (disposition.counts_as_try ? 1 : 0);
+    if (!attempt->last_attempts.empty()) {
+      one.last_attempt = attempt->last_attempts[i];
+    } else {
+      one.last_attempt = time;
+      one.attempts.push_back({time, disposition.host, disposition.address, disposition.reply});
+    }
+    reported.push_back(std::move(one));
   }
-  std::shared_ptr<const settings::Settings> settings = configuration_.settings;
-  if (attempt->plain_notices) {
-    auto plain = std::make_shared<settings::Settings>(*settings);
-    plain->notify.return_content = "none";
-    plain->notify.return_max = 0;
-    settings = std::move(plain);
-  }
-  auto making = ports_.notices.make(attempt->entry.message, std::move(failures), settings);
+  const auto content =
+      attempt->plain_notices ? NoticeMaker::Content::none : NoticeMaker::Content::as_set;
+  auto making = ports_.notices.make(attempt->entry.message, std::move(reported), attempt->next_hop,
+                                    configuration_.settings, content);
   attempt->notices = co_await std::move(making);
   submit(std::move(attempt));
 }
@@ -678,7 +721,12 @@ Task<void> Shard::give_up(schedule::GiveUp action) {
   const auto view = scheduler_.view(action.flow.lane, now());
   for (const auto& recipient : attempt->entry.recipients) {
     Disposition last;
-    if (stored && !stored->empty()) last = stored->front()->recipients[recipient.index].last;
+    Time last_attempt{};
+    if (stored && !stored->empty()) {
+      last = stored->front()->recipients[recipient.index].last;
+      last_attempt = stored->front()->recipients[recipient.index].last_attempt;
+    }
+    attempt->last_attempts.push_back(last_attempt);
     // Never tried itself: what keeps its destination from working is the reason.
     if (last.reply.code == 0 && last.reply.text.empty() && view && view->failures > 0) {
       last = view->trouble;
