@@ -10,7 +10,7 @@ namespace {
 
 // Octets that open an encoding. A reader knows every version up to its own.
 constexpr std::uint8_t message_version = 1;
-constexpr std::uint8_t status_version = 1;
+constexpr std::uint8_t status_version = 2;  // 2: delay_notices
 constexpr std::uint8_t disposition_version = 1;
 
 template <std::unsigned_integral Integer>
@@ -74,10 +74,11 @@ constexpr bool has_bit(std::uint8_t flags, unsigned position) {
   return (flags >> position & 1U) != 0;
 }
 
-bool get_version(Decoder& in, std::uint8_t newest) {
+/// The version that was written; 0: none that this program reads.
+std::uint8_t get_version(Decoder& in, std::uint8_t newest) {
   const std::uint8_t version = in.u8();
   if (version == 0 || version > newest) in.fail();
-  return in.ok();
+  return in.ok() ? version : std::uint8_t{0};
 }
 
 void put_address(Encoder& out, const Address& address) {
@@ -351,7 +352,7 @@ void encode(Encoder& out, const Message& message) {
 }
 
 bool decode(Decoder& in, Message& message) {
-  if (!get_version(in, message_version)) return false;
+  if (get_version(in, message_version) == 0) return false;
   message.id = in.id();
   message.envelope = get_envelope(in);
   message.lanes = get_lanes(in, message.envelope.recipients.size());
@@ -371,16 +372,19 @@ void encode(Encoder& out, const RecipientStatus& status) {
   out.time(status.due);
   out.varint(status.tries);
   out.varint(status.retry_count);
+  out.varint(status.delay_notices);
   out.time(status.last_attempt);
   encode(out, status.last);
 }
 
 bool decode(Decoder& in, RecipientStatus& status) {
-  if (!get_version(in, status_version)) return false;
+  const std::uint8_t version = get_version(in, status_version);
+  if (version == 0) return false;
   status.state = get_enumeration(in, RecipientState::moved);
   status.due = in.time();
   status.tries = get_varint32(in);
   status.retry_count = get_varint32(in);
+  status.delay_notices = version >= 2 ? get_varint32(in) : 0;
   status.last_attempt = in.time();
   return decode(in, status.last);
 }
@@ -409,7 +413,7 @@ bool decode(Decoder& in, Disposition& disposition) {
     if (value > std::numeric_limits<std::uint16_t>::max()) in.fail();
     return in.ok() ? static_cast<std::uint16_t>(value) : std::uint16_t{0};
   };
-  if (!get_version(in, disposition_version)) return false;
+  if (get_version(in, disposition_version) == 0) return false;
   disposition.outcome = get_enumeration(in, Outcome::expired);
   disposition.reply.code = varint16();
   disposition.reply.enhanced.klass = in.u8();

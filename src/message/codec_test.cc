@@ -73,6 +73,7 @@ RecipientStatus full_status() {
   status.due = Time(std::chrono::microseconds::max());
   status.tries = std::numeric_limits<std::uint32_t>::max();
   status.retry_count = 129;
+  status.delay_notices = 300;
   status.last_attempt = Time(std::chrono::microseconds::min());
   status.last = full_disposition();
   return status;
@@ -145,6 +146,28 @@ TEST(Codec, VersionOneKeepsItsOctets) {
   const std::string_view expected("\x01\x01\xc3\x03\x04\x03\x00\x02no\x08\x00\x02mx\x00\x00\x01",
                                   18);
   EXPECT_EQ(encoded(disposition), expected);
+}
+
+// What version 1 wrote of a recipient, which had no count of delay notices.
+TEST(Codec, AStatusOfVersionOneIsReadWithoutDelayNotices) {
+  const std::string_view octets(
+      "\x01\x01\x00\x10\x20\x30\x40\x50\x06\x00\x07\x81\x01\x01\x00\x00\x00\x00\x00\x00\x00"
+      "\x01\x01\xc3\x03\x04\x03\x00\x02no\x08\x00\x02mx\x00\x00\x01",
+      39);
+  RecipientStatus status;
+  status.delay_notices = 9;
+  Decoder in(octets);
+  ASSERT_TRUE(decode(in, status));
+  EXPECT_TRUE(in.at_end());
+  EXPECT_EQ(status.state, RecipientState::held);
+  EXPECT_EQ(status.due.time_since_epoch().count(), 0x0006504030201000);
+  EXPECT_EQ(status.tries, 7u);
+  EXPECT_EQ(status.retry_count, 129u);
+  EXPECT_EQ(status.delay_notices, 0u);
+  EXPECT_EQ(status.last_attempt.time_since_epoch().count(), 1);
+  EXPECT_EQ(status.last.reply.code, 451);
+  EXPECT_NE(encoded(status), octets);  // written again, it is of version 2
+  EXPECT_EQ(encoded(status)[0], 2);
 }
 
 TEST(Codec, VarintsHaveOneFormAndStayInRange) {

@@ -270,6 +270,8 @@ std::optional<Move> move_of(Verb verb, RecipientState state) {
       return from({queued}, {in_doubt, EventKind::in_doubt});
     case Verb::quarantine:
       return from({queued, held, in_doubt}, {RecipientState::quarantined, EventKind::quarantined});
+    case Verb::report_delay:
+      return Move{state, EventKind::notice};
   }
   return std::nullopt;
 }
@@ -292,6 +294,9 @@ void apply_verb(const Change& change, Move move, RecipientStatus& status) {
     case Verb::mark_in_doubt:
       // A doubt found at start has no more to say than the last attempt that has an outcome.
       if (change.disposition.in_doubt) status.last = change.disposition;
+      break;
+    case Verb::report_delay:
+      ++status.delay_notices;
       break;
     case Verb::hold:
     case Verb::remove:
@@ -330,7 +335,7 @@ Applied apply_change(const Change& change, StatePtr& state) {
     Event event = recipient_event(*changed, index, move->event, change.at);
     const bool has_outcome = change.verb == Verb::fail || change.verb == Verb::expire;
     event.entry.disposition = has_outcome ? status.last : change.disposition;
-    if (move->to == RecipientState::queued) event.entry.next_due = change.due;
+    if (move->to == RecipientState::queued) event.entry.next_due = status.due;
     event.entry.reason = change.reason;
     event.entry.actor = change.actor;
     applied.events.push_back(std::move(event));
@@ -370,7 +375,9 @@ Applied apply(const Operation& operation, StatePtr& state) {
   if (const auto* settle = std::get_if<Settle>(&operation)) return apply_settle(*settle, state);
   if (const auto* change = std::get_if<Change>(&operation)) return apply_change(*change, state);
   const auto* renew = std::get_if<Renew>(&operation);
-  MANSIO_ASSERT(renew != nullptr);  // a Claim names a lane: its committer calls claim() by message
+  // A Claim names a lane (its committer calls claim() by message); Suspend names none, and Record
+  // changes none.
+  MANSIO_ASSERT(renew != nullptr);
   return apply_renew(*renew, state);
 }
 
@@ -398,6 +405,76 @@ Applied claim(const Claim& claim, StatePtr& state) {
   Applied applied = refusal(Status::committed, "", state);
   applied.answer.claimed.push_back(std::move(claimed));
   return applied;
+}
+
+Applied record(const Record& record, const StoredMessage* state) {
+  Applied applied;
+  applied.before = applied.after = contribution(state);
+  applied.answer.recipients_left = static_cast<std::uint32_t>(applied.after.queued);
+  applied.answer.status = Status::refused;
+  const bool known = state != nullptr && record.recipient.has_value();
+  if (record.id.is_nil()) {
+    applied.answer.detail = "the record names no message";
+  } else if (known && *record.recipient >= state->recipients.size()) {
+    applied.answer.detail = "no such recipient";
+  } else {
+    applied.answer.status = Status::committed;
+  }
+  if (applied.answer.status != Status::committed) return applied;
+
+  Event event;
+  event.id = record.id;
+  event.entry.at = record.at;
+  event.entry.kind = EventKind::bounced;
+  event.entry.recipient = record.recipient;
+  event.entry.recipient_address = record.recipient_address;
+  event.entry.disposition = record.disposition;
+  event.entry.reason = record.reason;
+  event.entry.actor = record.actor;
+  event.tenant = state == nullptr ? record.tenant : state->message.tenant;
+  if (state != nullptr) event.size = state->message.content.facts.size;
+  if (known) {
+    event.entry.attempt = state->recipients[*record.recipient].tries;
+    event.lane = state->message.lanes[*record.recipient];
+  }
+  applied.events.push_back(std::move(event));
+  return applied;
+}
+
+namespace {
+
+/// Why it cannot be stored; empty: it can.
+std::string objection(const Suspension& suspension) {
+  if (suspension.destination.empty()) return "the suspension names no destination";
+  for (const std::string* text :
+       {&suspension.destination, &suspension.binding, &suspension.reason, &suspension.actor}) {
+    const bool has_control = std::any_of(text->begin(), text->end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
+    if (has_control || text->size() > suspension_text_max) {
+      return "a text of the suspension is too long or has control characters";
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Answer suspend(const Suspend& suspend, SuspensionTable& table) {
+  Answer answer;
+  const auto key = std::pair(suspend.suspension.destination, suspend.suspension.binding);
+  if (suspend.resume) {
+    answer.status = table.erase(key) > 0 ? Status::committed : Status::missing;
+    if (answer.status == Status::missing) answer.detail = "nothing is suspended so";
+    return answer;
+  }
+  answer.detail = objection(suspend.suspension);
+  if (answer.detail.empty() && table.size() >= suspensions_max && !table.contains(key)) {
+    answer.detail = "too many suspensions";
+  }
+  answer.status = answer.detail.empty() ? Status::committed : Status::refused;
+  if (answer.status == Status::committed) table[key] = suspend.suspension;
+  return answer;
 }
 
 Totals contribution(const StoredMessage* state) {

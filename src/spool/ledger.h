@@ -2,6 +2,7 @@
 // backend, and again when a journal is replayed. Pure and deterministic: no clock, no randomness.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,12 +34,22 @@ struct Applied {
 /// Write spool::apply(...) where it is called: std::apply is found otherwise.
 /// Finished messages keep their state here; the committer drops it (see Applied::finished).
 /// Settle and Change leave their notices to the caller, who applies each as an Admit when
-/// answer.status is committed and answer.changed > 0. Claim is not taken here (see claim()).
+/// answer.status is committed and answer.changed > 0. Claim, Suspend and Record are not taken here
+/// (see claim(), suspend() and record()).
 Applied apply(const Operation& operation, std::shared_ptr<StoredMessage>& state);
 
 /// Leases the message if it has due recipients in the lane and no lease that runs. Then `claimed`
 /// of the answer has one entry; otherwise nothing changed and the answer is `refused`.
 Applied claim(const Claim& claim, std::shared_ptr<StoredMessage>& state);
+
+/// What Record adds: one event, and nothing else. `state` is null for a message that has gone.
+Applied record(const Record& record, const StoredMessage* state);
+
+/// Suspensions by (destination, binding).
+using SuspensionTable = std::map<std::pair<std::string, std::string>, Suspension>;
+
+/// Stores or deletes one. Any other answer than `committed` leaves the table as it was.
+Answer suspend(const Suspend& suspend, SuspensionTable& table);
 
 /// The message's contribution to the totals of its tenant.
 Totals contribution(const StoredMessage* state);

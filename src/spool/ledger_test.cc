@@ -89,6 +89,59 @@ TEST(Ledger, ASettleRewritesOnlyTheDueEntriesThatItChanged) {
   EXPECT_EQ(applied.events.size(), 2u);
 }
 
+TEST(Ledger, ATellingOfTheDelayChangesItsCountAndNothingElse) {
+  std::shared_ptr<StoredMessage> state = admitted({"a", "a", "b"});
+  spool::apply(Operation(settle_of({outcome(1, Outcome::delivered)})), state);
+  spool::apply(Operation(change_of(Verb::hold, {2})), state);
+  const std::shared_ptr<StoredMessage> before = state;
+  Change told = change_of(Verb::report_delay);
+  told.due = start + 9h;
+  const Applied applied = spool::apply(Operation(told), state);
+  EXPECT_EQ(applied.answer.changed, 2u);
+  EXPECT_TRUE(applied.due.empty());
+  EXPECT_EQ(applied.before, applied.after);
+  EXPECT_FALSE(applied.finished);
+  ASSERT_EQ(applied.events.size(), 2u);
+  EXPECT_EQ(applied.events[0].entry.kind, EventKind::notice);
+  EXPECT_EQ(applied.events[0].entry.recipient, 0u);
+  EXPECT_EQ(applied.events[0].entry.next_due, start);
+  for (const std::uint32_t index : {0u, 1u, 2u}) {
+    RecipientStatus expected = before->recipients[index];
+    if (index != 1) ++expected.delay_notices;
+    EXPECT_EQ(state->recipients[index], expected);
+  }
+}
+
+TEST(Ledger, SuspensionsAreReplacedByTheirPlaceAndBounded) {
+  SuspensionTable table;
+  const Suspension first{"x.example", "", start, {}, "why", "operator root"};
+  Suspension second = first;
+  second.until = start + 1h;
+  EXPECT_EQ(suspend({first, false}, table).status, Status::committed);
+  EXPECT_EQ(suspend({second, false}, table).status, Status::committed);
+  ASSERT_EQ(table.size(), 1u);
+  EXPECT_EQ(table.begin()->second, second);
+  Suspension bad = first;
+  bad.destination.clear();
+  EXPECT_EQ(suspend({bad, false}, table).status, Status::refused);
+  bad = first;
+  bad.reason = std::string(suspension_text_max + 1, 'x');
+  EXPECT_EQ(suspend({bad, false}, table).status, Status::refused);
+  bad = first;
+  bad.binding = std::string("a\0b", 3);
+  EXPECT_EQ(suspend({bad, false}, table).status, Status::refused);
+  for (std::size_t i = 1; i < suspensions_max; ++i) {
+    bad.binding = "b" + std::to_string(i);
+    EXPECT_EQ(suspend({bad, false}, table).status, Status::committed);
+  }
+  bad.binding = "one more";
+  EXPECT_EQ(suspend({bad, false}, table).status, Status::refused);
+  EXPECT_EQ(suspend({first, false}, table).status, Status::committed);  // it is there already
+  EXPECT_EQ(suspend({bad, true}, table).status, Status::missing);
+  EXPECT_EQ(suspend({first, true}, table).status, Status::committed);
+  EXPECT_EQ(suspend({first, true}, table).status, Status::missing);
+}
+
 TEST(Ledger, AStateThatReadersHoldIsNeverWrittenTo) {
   auto state = admitted({"a", "b"});
   const std::shared_ptr<const StoredMessage> held = state;

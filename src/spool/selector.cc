@@ -40,6 +40,7 @@ bool message_matches(const Selector& selector, const Message& message) {
          fits(selector.tenant, message.tenant, Case::counts) &&
          message.content.facts.size >= selector.size_min &&
          (!selector.accepted_before || message.accepted_at < *selector.accepted_before) &&
+         (!selector.accepted_since || message.accepted_at >= *selector.accepted_since) &&
          contains_ignoring_case(message.content.facts.subject, selector.subject);
 }
 
@@ -59,8 +60,25 @@ bool recipient_matches(const Selector& selector, const StoredMessage& stored, st
 
 bool Selector::selects_nothing() const {
   return !everything && ids.empty() && destination.empty() && binding.empty() && sender.empty() &&
-         recipient.empty() && tenant.empty() && !state && !accepted_before && tries_min == 0 &&
-         retries_min == 0 && size_min == 0 && subject.empty();
+         recipient.empty() && tenant.empty() && !state && !accepted_before && !accepted_since &&
+         tries_min == 0 && retries_min == 0 && size_min == 0 && subject.empty();
+}
+
+QueueId scan_start(const Selector& selector) {
+  QueueId start;
+  if (!selector.accepted_since) return start;
+  const Duration since = selector.accepted_since->time_since_epoch() - arrival_max;
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+  if (milliseconds <= 0) return start;
+  // The first 48 bits of an id are its time (base/id.h).
+  if (milliseconds >> 48 != 0) {
+    start.octets.fill(0xff);
+    return start;
+  }
+  for (std::size_t i = 0; i < 6; ++i) {
+    start.octets[i] = static_cast<std::uint8_t>(milliseconds >> (8 * (5 - i)) & 0xff);
+  }
+  return start;
 }
 
 std::vector<std::uint32_t> matching(const Selector& selector, const StoredMessage& message) {

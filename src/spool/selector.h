@@ -24,7 +24,8 @@ struct Selector {
   std::string tenant;
   std::optional<RecipientState> state;  ///< durable states only; queue/ adds the living ones
   std::optional<Time> accepted_before;
-  /// Not before this; a listing starts there, so it costs nothing to skip what is older.
+  /// Not before this; a listing starts there, so it costs nothing to skip what is older. Mail
+  /// whose id was made more than arrival_max before it was accepted is not found so.
   std::optional<Time> accepted_since;
   std::uint32_t tries_min = 0;
   std::uint32_t retries_min = 0;
@@ -34,6 +35,13 @@ struct Selector {
 
   bool selects_nothing() const;
 };
+
+/// How long a message may take to arrive: ids are made when it begins to, accepted_at when it is
+/// in.
+inline constexpr Duration arrival_max = std::chrono::hours(1);
+
+/// Where a listing begins: no message that the selector can match has a smaller id.
+QueueId scan_start(const Selector& selector);
 
 /// Indexes of the recipients that match and are not final.
 std::vector<std::uint32_t> matching(const Selector& selector, const StoredMessage& message);

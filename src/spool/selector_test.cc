@@ -91,6 +91,21 @@ TEST(Selector, CountsSizesTimesAndSubjectsAreBounds) {
   EXPECT_EQ(matching_with([](Selector& s) { s.subject = "receipt"; }), Indexes{});
 }
 
+TEST(Selector, ATimeToBeginWithIncludesItselfAndSaysWhereAListingBegins) {
+  EXPECT_EQ(matching_with([](Selector& s) { s.accepted_since = Time(1'772'000'000s); }),
+            (Indexes{0, 1, 2}));
+  EXPECT_EQ(matching_with([](Selector& s) { s.accepted_since = Time(1'772'000'000s + 1us); }),
+            Indexes{});
+  Selector since;
+  EXPECT_TRUE(scan_start(since).is_nil());
+  since.accepted_since = Time(1'772'000'000s);
+  EXPECT_EQ(scan_start(since).time(), Time(1'772'000'000s) - arrival_max);
+  since.accepted_since = Time{};
+  EXPECT_TRUE(scan_start(since).is_nil());
+  since.accepted_since = Time(Duration::max());
+  EXPECT_GT(scan_start(since), sample().message.id);
+}
+
 TEST(Selector, AllConditionsMustHoldForOneRecipient) {
   EXPECT_EQ(matching_with([](Selector& s) {
               s.destination = "*.example";

@@ -59,6 +59,8 @@ const char* to_text(Verb verb) {
       return "mark_in_doubt";
     case Verb::quarantine:
       return "quarantine";
+    case Verb::report_delay:
+      return "report_delay";
   }
   return "unknown";
 }
@@ -111,6 +113,8 @@ const char* to_text(EventKind kind) {
       return "quarantined";
     case EventKind::notice:
       return "notice";
+    case EventKind::bounced:
+      return "bounced";
   }
   return "unknown";
 }

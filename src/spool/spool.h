@@ -70,6 +70,7 @@ enum class Verb : std::uint8_t {
   move,           ///< any but final → moved (content was handed to another queue)
   mark_in_doubt,  ///< queued → in_doubt
   quarantine,     ///< any but final → quarantined
+  report_delay,   ///< any but final: its sender is told that it waits; delay_notices + 1, `notices`
 };
 const char* to_text(Verb verb);
 
@@ -102,7 +103,8 @@ struct Renew {
   Time until{};
 };
 
-/// Lanes that an operator stopped. At most one per (destination, binding): a second one replaces it.
+/// Lanes that an operator stopped. At most one per (destination, binding): a second one replaces
+/// it.
 struct Suspension {
   std::string destination;  ///< a pattern: exact, "*.suffix" or "*"
   std::string binding;      ///< empty: all
@@ -115,13 +117,19 @@ struct Suspension {
 
 /// Stores a suspension, or with `resume` deletes the one for its destination and binding
 /// (`missing` if there is none). Holds across restarts; what it means is the queue's business.
+/// Refused: no destination, more than suspensions_max of them, texts over suspension_text_max
+/// octets or with control characters.
 struct Suspend {
   Suspension suspension;
   bool resume = false;
 };
 
+inline constexpr std::size_t suspensions_max = 1000;
+inline constexpr std::size_t suspension_text_max = 1000;
+
 /// Adds to the history of a message and to the events what was learned about it later, such as the
-/// notice of another server. The message may be gone.
+/// notice of another server: an event `bounced`. The message may be gone; nothing else changes.
+/// Refused: no id, or a recipient that the message, while it is here, does not have.
 struct Record {
   QueueId id;
   Time at{};
@@ -133,7 +141,7 @@ struct Record {
   std::string actor;
 };
 
-using Operation = std::variant<Admit, Settle, Change, Claim, Renew>;
+using Operation = std::variant<Admit, Settle, Change, Claim, Renew, Suspend, Record>;
 
 // ---- answers ----------------------------------------------------------------------------------
 
@@ -229,7 +237,8 @@ enum class EventKind : std::uint8_t {
   released,
   in_doubt,
   quarantined,
-  notice
+  notice,  ///< the id of ours is the reason; with a recipient: its sender was told of the delay
+  bounced  ///< another server reported later what became of it (Record)
 };
 const char* to_text(EventKind kind);
 
@@ -395,6 +404,8 @@ class Spool {
 
   // State
   virtual std::vector<TenantTotals> totals() const = 0;
+  /// In the order of (destination, binding); from memory. Also those whose time is over.
+  virtual std::vector<Suspension> suspensions() const = 0;
   virtual Health health() const = 0;
   /// Called once, on a spool thread, when health becomes latched; the text says why.
   virtual void on_latched(std::function<void(std::string)> notify) = 0;

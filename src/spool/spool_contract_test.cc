@@ -440,7 +440,7 @@ TEST_P(SpoolContract, HeldRecipientsHaveNoDueEntryUntilTheyAreReleased) {
 
 TEST_P(SpoolContract, EachVerbTakesTheStatesThatItIsFor) {
   const QueueId id = admit_for({"a@x.example", "b@x.example", "c@x.example", "d@x.example",
-                            "e@x.example", "f@x.example", "g@x.example"});
+                                "e@x.example", "f@x.example", "g@x.example"});
   EXPECT_EQ(change(id, Verb::fail, {0}).changed, 1u);
   EXPECT_EQ(change(id, Verb::remove, {1}).changed, 1u);
   EXPECT_EQ(change(id, Verb::expire, {2}).changed, 1u);
@@ -461,6 +461,123 @@ TEST_P(SpoolContract, EachVerbTakesTheStatesThatItIsFor) {
   EXPECT_EQ(sums.moved, 1u);
   EXPECT_EQ(sums.queued, 3u);
   EXPECT_EQ(sums.held + sums.in_doubt + sums.quarantined, 0u);
+}
+
+TEST_P(SpoolContract, ADelayIsToldAsOneWithItsNoticeAndChangesNoDueTime) {
+  const Admit given = make_admit({"a@x.example", "b@x.example", "c@x.example"});
+  const QueueId id = admit(given);
+  settle(id, {outcome(1, Outcome::delivered), outcome(0, Outcome::deferred, now() + 1h)});
+  const auto due = all_due();
+  const std::size_t events = all_events().size();
+  Change told = make_change(id, Verb::report_delay);
+  told.due = now() + 9h;
+  told.notices.push_back(make_admit({"sender@example.org"}));
+  told.notices[0].message.is_notice = true;
+  told.notices[0].due[0] = now() + 5h;
+  const Answer answer = commit(told);
+  EXPECT_EQ(answer.status, Status::committed) << answer.detail;
+  EXPECT_EQ(answer.changed, 2u);
+  EXPECT_EQ(answer.recipients_left, 2u);
+  for (int opening = 0; opening < 2; ++opening) {
+    EXPECT_EQ(status(id, 0).delay_notices, 1u);
+    EXPECT_EQ(status(id, 0).tries, 1u);
+    EXPECT_EQ(status(id, 0).due, now() + 1h);
+    EXPECT_EQ(status(id, 1).delay_notices, 0u);
+    EXPECT_EQ(status(id, 2).delay_notices, 1u);
+    EXPECT_NE(get(told.notices[0].message.id), nullptr);
+    auto expected = due;
+    expected[{told.notices[0].message.id, 0}] = now() + 5h;
+    EXPECT_EQ(all_due(), expected);
+    EXPECT_EQ(totals().queued, 3u);
+    crash();
+    open();
+  }
+  const auto fresh = all_events(events + 1);
+  ASSERT_EQ(fresh.size(), 4u);  // two recipients, the notice, and its acceptance
+  EXPECT_EQ(fresh[0].entry.kind, EventKind::notice);
+  EXPECT_EQ(fresh[0].entry.recipient, 0u);
+  EXPECT_EQ(fresh[1].entry.recipient, 2u);
+  EXPECT_EQ(fresh[2].entry.kind, EventKind::notice);
+  EXPECT_EQ(fresh[2].entry.reason, told.notices[0].message.id.to_string());
+  EXPECT_EQ(change(id, Verb::report_delay, {1}).changed, 0u);  // it is final
+  EXPECT_EQ(change(id, Verb::report_delay, {2}).changed, 1u);
+  EXPECT_EQ(status(id, 2).delay_notices, 2u);
+}
+
+TEST_P(SpoolContract, SuspensionsHoldAcrossRestartsUntilSomebodyResumesThem) {
+  Suspension one{"x.example", "", now(), {}, "too many complaints", "operator root"};
+  Suspension two{"*.slow.example", "bulk", now(), now() + 1h, "", "operator root"};
+  EXPECT_TRUE(spool().suspensions().empty());
+  EXPECT_EQ(commit(Suspend{one, true}).status, Status::missing);
+  EXPECT_EQ(commit(Suspend{one, false}).status, Status::committed);
+  EXPECT_EQ(commit(Suspend{two, false}).status, Status::committed);
+  one.until = now() + 2h;
+  EXPECT_EQ(commit(Suspend{one, false}).status, Status::committed);
+  EXPECT_EQ(commit(Suspend{Suspension{}, false}).status, Status::refused);
+  const std::vector<Suspension> both{two, one};
+  EXPECT_EQ(spool().suspensions(), both);
+  crash();
+  open();
+  EXPECT_EQ(spool().suspensions(), both);
+  restart();
+  EXPECT_EQ(spool().suspensions(), both);
+  EXPECT_EQ(commit(Suspend{two, true}).status, Status::committed);
+  EXPECT_EQ(commit(Suspend{two, true}).status, Status::missing);
+  crash();
+  open();
+  EXPECT_EQ(spool().suspensions(), std::vector<Suspension>{one});
+  advance(9h);
+  restart();
+  EXPECT_EQ(spool().suspensions().size(), 1u);  // what is over is the queue's to end
+  EXPECT_EQ(totals(), Totals{});
+  EXPECT_TRUE(all_events().empty());
+}
+
+TEST_P(SpoolContract, WhatIsLearnedLaterIsAddedToTheHistoryAlsoOfMailThatHasGone) {
+  const QueueId waiting = admit_for({"a@x.example", "b@y.example"});
+  const QueueId gone = admit_for({"a@x.example"});
+  settle(gone, {outcome(0, Outcome::delivered)});
+  const Totals before = totals();
+  const auto due = all_due();
+  Record note;
+  note.at = now();
+  note.recipient = 1;
+  note.recipient_address = "b@y.example";
+  note.tenant = "default";
+  note.disposition = outcome(0, Outcome::failed).disposition;
+  note.reason = "a notice of mx.example";
+  note.actor = "bounces";
+  EXPECT_EQ(commit(note).status, Status::refused);  // names no message
+  note.id = waiting;
+  EXPECT_EQ(commit(note).status, Status::committed);
+  note.recipient = 2;
+  EXPECT_EQ(commit(note).status, Status::refused);
+  note.recipient = 0;
+  note.id = gone;
+  EXPECT_EQ(commit(note).changed, 0u);
+  note.recipient.reset();
+  note.id = new_id();  // never here, or long forgotten
+  EXPECT_EQ(commit(note).status, Status::committed);
+  for (int opening = 0; opening < 2; ++opening) {
+    ASSERT_EQ(history(waiting)->size(), 2u);
+    const HistoryEntry entry = history(waiting)->back();
+    EXPECT_EQ(entry.kind, EventKind::bounced);
+    EXPECT_EQ(entry.recipient, 1u);
+    EXPECT_EQ(entry.recipient_address, "b@y.example");
+    EXPECT_EQ(entry.disposition, note.disposition);
+    EXPECT_EQ(entry.reason, "a notice of mx.example");
+    EXPECT_EQ(entry.actor, "bounces");
+    ASSERT_EQ(history(gone)->size(), 3u);
+    EXPECT_EQ(history(gone)->back().kind, EventKind::bounced);
+    EXPECT_EQ(history(note.id)->size(), 1u);
+    EXPECT_EQ(get(gone), nullptr);
+    EXPECT_EQ(totals(), before);
+    EXPECT_EQ(all_due(), due);
+    EXPECT_EQ(all_events().size(), 6u);
+    crash();
+    open();
+  }
+  EXPECT_EQ(all_events()[3].lane.destination, "y.example");
 }
 
 TEST_P(SpoolContract, slimta_35_RemovingToleratesMissingParts) {
@@ -672,6 +789,34 @@ TEST_P(SpoolContract, slimta_34_ListsAllInPages) {
     EXPECT_TRUE(list_ids(Selector{}).empty());
     restart();
   }
+}
+
+TEST_P(SpoolContract, AListingSinceATimeBeginsThere) {
+  Admit slow = make_admit({"a@x.example"});  // its id is much older than its acceptance
+  advance(3h);
+  std::vector<QueueId> ids;
+  for (int i = 0; i < 10; ++i) {
+    ids.push_back(admit_for({"a@x.example"}));
+    advance(30min);
+  }
+  slow.message.accepted_at = now();
+  admit(slow);
+  Admit arriving = make_admit({"a@x.example"});
+  advance(arrival_max);
+  arriving.message.accepted_at = now();
+  ids.push_back(admit(arriving));
+  Selector since;
+  since.accepted_since = get(ids[4])->message.accepted_at;
+  // The listing seeks: what it would have to look for further back is not found.
+  EXPECT_EQ(list_ids(since, 2), std::vector<QueueId>(ids.begin() + 4, ids.end()));
+  since.accepted_since = now();
+  EXPECT_EQ(list_ids(since, 2), std::vector<QueueId>{ids.back()});
+  since.accepted_since = now() + 1us;
+  EXPECT_TRUE(list_ids(since, 2).empty());
+  since.accepted_since = Time{};
+  EXPECT_EQ(list_ids(since, 3).size(), 12u);
+  since.ids = {ids[1]};
+  EXPECT_EQ(list_ids(since, 3), std::vector<QueueId>{ids[1]});
 }
 
 TEST_P(SpoolContract, ABulkVerbGoesOnWhereItsTokenSaysWhileMailComesAndGoes) {

@@ -13,6 +13,7 @@ struct ModelRecipient {
   Time due{};
   std::uint32_t tries = 0;
   std::uint32_t retries = 0;
+  std::uint32_t delay_notices = 0;
 };
 
 struct ModelMessage {
@@ -80,7 +81,7 @@ class SpoolProperty : public SpoolContract {
     ModelMessage expected{given.message.tenant, *given.message.content.octets, {}, 1};
     for (Time& due : given.due) {
       due = now() + std::chrono::seconds(pick(100));
-      expected.recipients.push_back({RecipientState::queued, due, 0, 0});
+      expected.recipients.push_back({RecipientState::queued, due, 0, 0, 0});
     }
     const Answer answer = commit(given);
     EXPECT_EQ(answer.status, Status::committed) << answer.detail;
@@ -151,6 +152,8 @@ class SpoolProperty : public SpoolContract {
         return state == queued ? in_doubt : state;
       case Verb::quarantine:
         return RecipientState::quarantined;
+      case Verb::report_delay:
+        return state;  // told apart by the caller
     }
     return state;
   }
@@ -158,8 +161,8 @@ class SpoolProperty : public SpoolContract {
   void step_change(const QueueId& id, ModelMessage& expected) {
     const bool existed = expected.left() > 0;
     // The gentle verbs more often, so that messages live for a while.
-    const std::uint64_t number = pick(14);
-    const Verb verb = static_cast<Verb>(number > 8 ? number % 3 : number);
+    const std::uint64_t number = pick(15);
+    const Verb verb = static_cast<Verb>(number > 9 ? number % 3 : number);
     Change change = make_change(id, verb);
     change.due = now() + std::chrono::seconds(pick(200));
     if (pick(2) == 0) {
@@ -171,7 +174,9 @@ class SpoolProperty : public SpoolContract {
       ModelRecipient& recipient = expected.recipients[i];
       const RecipientState next = after(verb, recipient.state);
       const bool made_due = verb == Verb::make_due && recipient.state == RecipientState::queued;
-      if (next == recipient.state && !made_due) continue;
+      const bool told = verb == Verb::report_delay && !is_final(recipient.state);
+      if (next == recipient.state && !made_due && !told) continue;
+      if (told) ++recipient.delay_notices;
       recipient.state = next;
       if (made_due || verb == Verb::release) recipient.due = change.due;
       ++applied;
@@ -256,6 +261,7 @@ class SpoolProperty : public SpoolContract {
       EXPECT_EQ(stored->recipients[i].due, expected.recipients[i].due);
       EXPECT_EQ(stored->recipients[i].tries, expected.recipients[i].tries);
       EXPECT_EQ(stored->recipients[i].retry_count, expected.recipients[i].retries);
+      EXPECT_EQ(stored->recipients[i].delay_notices, expected.recipients[i].delay_notices);
     }
     EXPECT_EQ(content(id).value(), expected.octets);
   }

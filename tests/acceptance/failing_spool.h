@@ -89,6 +89,8 @@ class FailingSpool final : public spool::Spool {
     inner_->events_since(seq, limit, std::move(done));
   }
 
+  std::vector<spool::Suspension> suspensions() const override { return inner_->suspensions(); }
+
   std::vector<spool::TenantTotals> totals() const override { return inner_->totals(); }
 
   spool::Health health() const override { return inner_->health(); }

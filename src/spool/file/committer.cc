@@ -42,6 +42,11 @@ std::size_t size_bound(const Admit& admit) {
   return octets;
 }
 
+std::size_t size_of(const Suspension& suspension) {
+  return 64 + suspension.destination.size() + suspension.binding.size() + suspension.reason.size() +
+         suspension.actor.size();
+}
+
 std::size_t size_bound(const Operation& operation) {
   std::size_t octets = admit_base;
   if (const auto* admit = std::get_if<Admit>(&operation)) return size_bound(*admit);
@@ -58,6 +63,12 @@ std::size_t size_bound(const Operation& operation) {
   } else if (const auto* claim = std::get_if<Claim>(&operation)) {
     octets += claim->limit * (recipient_base + claim->holder.size() +
                               claim->lane.destination.size() + claim->lane.binding.size());
+  }
+  if (const auto* suspend = std::get_if<Suspend>(&operation)) {
+    octets += size_of(suspend->suspension);
+  } else if (const auto* record = std::get_if<Record>(&operation)) {
+    octets += record->recipient_address.size() + record->tenant.size() + record->reason.size() +
+              record->actor.size() + size_of(record->disposition);
   }
   if (notices != nullptr) {
     for (const Admit& notice : *notices) octets += 16 + size_bound(notice);
@@ -81,7 +92,8 @@ Committer::Committer(Store& store, std::function<void()> kick)
       durable_(store.last_group),
       durable_sequence_(store.set->next_sequence),
       sequence_(store.set->next_sequence - 1),
-      totals_(store.set->all_totals()) {
+      totals_(store.set->all_totals()),
+      suspensions_(store.set->suspensions) {
   check_space();
   committer_ = std::thread([this] { run_committer(); });
   sync_ = std::thread([this] { run_sync(); });
@@ -254,6 +266,10 @@ bool Committer::apply(Item& item, bool admits, Answer& answer) {
     const Relocation& move = *item.relocation;
     return builder_.relocate(move.id, move.from, move.content).has_value();
   }
+  if (item.copies_suspensions) {
+    builder_.copy_suspensions();
+    return true;
+  }
   const Operation& operation = item.request.operation;
   if (const auto* claim = std::get_if<Claim>(&operation)) return apply_claim(*claim, answer);
   QueueId id;
@@ -269,9 +285,12 @@ bool Committer::apply(Item& item, bool admits, Answer& answer) {
     id = change->id;
   } else if (const auto* renew = std::get_if<Renew>(&operation)) {
     id = renew->id;
+  } else if (const auto* record = std::get_if<Record>(&operation)) {
+    id = record->id;
   }
   // Asked for first: here an unreadable message is only that message's trouble.
-  auto known = store_.set->message(id);
+  Result<WorkingSet::Held*> known = static_cast<WorkingSet::Held*>(nullptr);
+  if (!std::holds_alternative<Suspend>(operation)) known = store_.set->message(id);
   if (!known && known.error() == make_error_code(Errc::corrupt)) {
     store_.unreadable->note(id);
     answer.status = Status::corrupt;
@@ -349,10 +368,23 @@ bool Committer::write(Work& work) {
   builder_.reuse(std::move(work.group.octets));
   ++next_group_;
   if (at.segment->header.epoch != head_epoch_) {
-    head_epoch_ = at.segment->header.epoch;
-    kick_();
+    begin_segment(at.segment->header.epoch);
   }
   return true;
+}
+
+/// Suspensions are in no message that is copied when a segment is emptied.
+void Committer::begin_segment(std::uint64_t epoch) {
+  head_epoch_ = epoch;
+  kick_();
+  if (!store_.set->suspensions_known) return;
+  std::vector<Item> items(1);
+  items[0].copies_suspensions = true;
+  items[0].octets = admit_base;
+  for (const auto& [key, suspension] : store_.set->suspensions) {
+    items[0].octets += size_of(suspension);
+  }
+  enqueue(std::move(items));
 }
 
 void Committer::hand_over(Work work) {
@@ -416,6 +448,7 @@ void Committer::publish(Group& group) {
   for (const QueueId& content : group.contents_done) store_.contents->remove(content);
   const std::lock_guard lock(mutex_);
   for (auto& [tenant, totals] : group.totals) totals_[tenant] = totals;
+  if (group.suspensions) suspensions_ = std::move(*group.suspensions);
   durable_ = group.number;
   durable_sequence_ = sequence;
   ++groups_;
@@ -495,6 +528,13 @@ std::vector<TenantTotals> Committer::totals() const {
   const std::lock_guard lock(mutex_);
   std::vector<TenantTotals> out;
   for (const auto& [tenant, totals] : totals_) out.push_back({tenant, totals});
+  return out;
+}
+
+std::vector<Suspension> Committer::suspensions() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Suspension> out;
+  for (const auto& [key, suspension] : suspensions_) out.push_back(suspension);
   return out;
 }
 

@@ -49,6 +49,7 @@ class Committer {
   void latch(const std::string& why);
   void check_space();
   std::vector<TenantTotals> totals() const;
+  std::vector<Suspension> suspensions() const;
 
   std::uint64_t durable_group() const { return durable_.load(); }
 
@@ -65,6 +66,7 @@ class Committer {
     Request request;
     CompletionSink* sink = nullptr;
     std::optional<Relocation> relocation;
+    bool copies_suspensions = false;
     std::size_t octets = 0;  // upper bound of its records
     bool refused = false;    // the queue was full when it came
   };
@@ -85,6 +87,7 @@ class Committer {
   std::optional<Answer> refuse_admit(const Admit& admit, const Item& item, bool admits);
   bool apply_claim(const Claim& claim, Answer& answer);
   bool write(Work& work);
+  void begin_segment(std::uint64_t epoch);
   void hand_over(Work work);
   void run_sync();
   bool make_durable(Group& group);
@@ -112,6 +115,7 @@ class Committer {
   std::function<void(std::string)> notify_;
   std::optional<std::string> latch_reason_;
   std::map<std::string, Totals> totals_;
+  SuspensionTable suspensions_;
   std::uint64_t groups_ = 0, records_ = 0, syncs_ = 0, full_ = 0;
 
   std::thread committer_, sync_;

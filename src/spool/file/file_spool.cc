@@ -89,6 +89,8 @@ class FileSpool final : public Spool {
 
   std::vector<TenantTotals> totals() const override { return committer_.totals(); }
 
+  std::vector<Suspension> suspensions() const override { return committer_.suspensions(); }
+
   Health health() const override { return committer_.health(); }
 
   void on_latched(std::function<void(std::string)> notify) override {

@@ -265,6 +265,7 @@ TEST_F(FileSpoolFault, SyncedGroupsBehindAHoleAreDamageAlsoInTheNextSegment) {
 /// What was told to the callers.
 struct Told {
   std::uint64_t admitted = 0, settled = 0;
+  bool suspended = false, resumed = false;
 };
 
 class FileSpoolSweep : public FileSpoolTest {
@@ -277,8 +278,12 @@ class FileSpoolSweep : public FileSpoolTest {
       const Admit admit = make_admit(12'000);
       if (commit(admit) != Status::committed) continue;
       ++told.admitted;
+      const Suspension place{i < 4 ? "x.example" : "y.example", "", clock_.now(), {}, "", ""};
+      told.suspended = commit(Suspend{place, false}) == Status::committed;
       if (i % 2 == 0 && commit(delivered(admit.message.id)) == Status::committed) ++told.settled;
     }
+    const Suspension place{"x.example", "", clock_.now(), {}, "", ""};
+    told.resumed = told.suspended && commit(Suspend{place, true}) == Status::committed;
     spool_->checkpoint();
     return told;
   }
@@ -288,6 +293,8 @@ class FileSpoolSweep : public FileSpoolTest {
     EXPECT_GE(totals().accepted, told.admitted) << n;
     EXPECT_GE(totals().delivered, told.settled) << n;
     EXPECT_TRUE(totals().balanced()) << n;
+    EXPECT_TRUE(!told.suspended || !spool_->suspensions().empty()) << n;
+    EXPECT_TRUE(!told.resumed || spool_->suspensions().front().destination == "y.example") << n;
     EXPECT_LE(totals().accepted, 8u) << n;
     stop();
     const CheckReport report = check_file_spool(options_, {}, clock_);

@@ -11,9 +11,11 @@
 #include <future>
 
 #include "base/random.h"
+#include "message/codec.h"
 #include "spool/file/fault_file_system.h"
 #include "spool/file/file_spool.h"
 #include "spool/file/keys.h"
+#include "spool/file/stamp.h"
 
 namespace mansio::spool {
 
@@ -169,6 +171,11 @@ class FileSpoolTest : public ::testing::Test {
 
   /// While closed: the stored row of the message no longer decodes.
   void damage_row(const QueueId& id) const {
+    put_row(rocksdb::kDefaultColumnFamilyName, message_key(id), "not a row");
+  }
+
+  /// While closed: writes a row of the index.
+  void put_row(const std::string& family, const std::string& key, const std::string& value) const {
     const std::string path = (options_.path / "index").string();
     std::vector<std::string> names;
     rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), path, &names);
@@ -180,8 +187,11 @@ class FileSpoolTest : public ::testing::Test {
     rocksdb::DB* db = nullptr;
     ASSERT_TRUE(rocksdb::DB::Open(rocksdb::DBOptions(), path, found, &handles, &db).ok());
     const std::unique_ptr<rocksdb::DB> owner(db);
-    EXPECT_TRUE(db->Put(rocksdb::WriteOptions(), message_key(id), "not a row").ok());
-    EXPECT_TRUE(db->Flush(rocksdb::FlushOptions()).ok());
+    for (auto* handle : handles) {
+      if (handle->GetName() != family) continue;
+      EXPECT_TRUE(db->Put(rocksdb::WriteOptions(), handle, key, value).ok());
+      EXPECT_TRUE(db->Flush(rocksdb::FlushOptions(), handle).ok());
+    }
     for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
   }
 

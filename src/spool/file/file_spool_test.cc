@@ -71,9 +71,74 @@ TEST_F(FileSpoolTest, EmptyForeignAndNewerSpoolsAreRefusedWith76) {
   {
     std::fstream stamp(options_.path / "stamp", std::ios::in | std::ios::out | std::ios::binary);
     stamp.seekp(8);
-    stamp.put(2);
+    stamp.put(3);
   }
   EXPECT_EQ(exit_status_of_opening(), 76);
+}
+
+TEST_F(FileSpoolTest, ASpoolOfFormatOneIsReadAndBecomesFormatTwo) {
+  open();
+  const Admit admit = make_admit();
+  ASSERT_EQ(commit(admit), Status::committed);
+  stop();
+  const auto stamp_now = [&] {
+    std::ifstream in(options_.path / "stamp", std::ios::binary);
+    return decode_stamp(std::string(std::istreambuf_iterator<char>(in), {})).value();
+  };
+  Stamp old = stamp_now();
+  EXPECT_EQ(old.format, 2u);
+  old.format = 1;
+  std::ofstream(options_.path / "stamp", std::ios::binary | std::ios::trunc) << encode_stamp(old);
+  // The status of a recipient as format 1 wrote it (docs/FORMATS.md: u8:1 status).
+  Encoder row;
+  row.u8(1);
+  row.u8(1);
+  row.u8(static_cast<std::uint8_t>(RecipientState::queued));
+  row.time(clock_.now());
+  row.varint(2);
+  row.varint(3);
+  row.time(clock_.now());
+  encode(row, Disposition{});
+  put_row("recipients", recipient_key(admit.message.id, 0), row.octets());
+  open();
+  EXPECT_EQ(stamp_now().format, 2u);
+  EXPECT_EQ(stamp_now().instance, old.instance);
+  auto found = read<std::vector<StoredMessagePtr>>(
+      [&](auto done) { spool_->get({admit.message.id}, std::move(done)); });
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ((*found)[0]->recipients[0].tries, 2u);
+  EXPECT_EQ((*found)[0]->recipients[0].retry_count, 3u);
+  EXPECT_EQ((*found)[0]->recipients[0].delay_notices, 0u);
+}
+
+TEST_F(FileSpoolTest, SuspensionsOutliveTheSegmentOfTheirRecordAlsoForARebuild) {
+  options_.segment_size = 64 << 10;
+  open();
+  const Suspension kept{"x.example", "", clock_.now(), {}, "why", "operator root"};
+  Suspension ended = kept;
+  ended.destination = "y.example";
+  // A message that stays keeps the segment in which both are suspended.
+  ASSERT_EQ(commit(make_admit()), Status::committed);
+  ASSERT_EQ(commit(Suspend{kept, false}), Status::committed);
+  ASSERT_EQ(commit(Suspend{ended, false}), Status::committed);
+  const auto fill = [&] {
+    for (int i = 0; i < 20; ++i) {
+      const Admit admit = make_admit(12'000);
+      ASSERT_EQ(commit(admit), Status::committed);
+      ASSERT_EQ(commit(delivered(admit.message.id)), Status::committed);
+    }
+    spool_->checkpoint();
+  };
+  fill();
+  ASSERT_EQ(commit(Suspend{ended, true}), Status::committed);
+  fill();
+  EXPECT_EQ(spool_->suspensions(), std::vector<Suspension>{kept});
+  stop();
+  CheckOptions rebuild;
+  rebuild.rebuild = true;
+  EXPECT_TRUE(check_file_spool(options_, rebuild, clock_).sound());
+  open();
+  EXPECT_EQ(spool_->suspensions(), std::vector<Suspension>{kept});
 }
 
 TEST_F(FileSpoolTest, PartsThatAreMissingAreAnErrorAndNeverAFreshStart) {

@@ -15,6 +15,7 @@ const QueueId& id_of(const Operation& operation) {
   if (const auto* admit = std::get_if<Admit>(&operation)) return admit->message.id;
   if (const auto* settle = std::get_if<Settle>(&operation)) return settle->id;
   if (const auto* change = std::get_if<Change>(&operation)) return change->id;
+  if (const auto* record = std::get_if<Record>(&operation)) return record->id;
   const auto* renew = std::get_if<Renew>(&operation);
   MANSIO_ASSERT(renew != nullptr);
   return renew->id;
@@ -69,6 +70,8 @@ void GroupBuilder::begin(std::uint64_t number) {
 }
 
 Result<Answer> GroupBuilder::apply(const Operation& operation) {
+  if (const auto* suspend = std::get_if<Suspend>(&operation)) return apply_suspend(*suspend);
+  if (const auto* record = std::get_if<Record>(&operation)) return apply_record(*record);
   auto answer = apply_one(operation);
   if (!answer) return answer;
   const std::vector<Admit>* notices = notices_of(operation);
@@ -118,6 +121,59 @@ Result<Answer> GroupBuilder::apply_one(const Operation& operation) {
   return std::move(applied.answer);
 }
 
+Answer GroupBuilder::apply_suspend(const Suspend& suspend) {
+  Answer answer = spool::suspend(suspend, set_.suspensions);
+  if (answer.status != Status::committed) return answer;
+  starts_.push_back(append_suspend(group_.octets, set_.next_sequence, {false, {suspend}}));
+  ++group_.records;
+  note_suspension(suspend.suspension);
+  return answer;
+}
+
+void GroupBuilder::copy_suspensions() {
+  SuspendBody body;
+  body.replaces = true;
+  for (const auto& [key, suspension] : set_.suspensions) {
+    body.operations.push_back({suspension, false});
+  }
+  starts_.push_back(append_suspend(group_.octets, set_.next_sequence, body));
+  ++group_.records;
+}
+
+/// The row of this suspension as it is now.
+void GroupBuilder::note_suspension(const Suspension& suspension) {
+  const auto& [destination, binding] = std::tie(suspension.destination, suspension.binding);
+  RowChange row{Family::meta, suspension_key(destination, binding), std::nullopt, {}, false};
+  const auto found = set_.suspensions.find({destination, binding});
+  if (found != set_.suspensions.end()) row.value = encode_row(found->second);
+  other_rows_.push_back(std::move(row));
+  set_.suspensions_known = true;
+  group_.suspensions = set_.suspensions;
+}
+
+void GroupBuilder::replay_suspend(const SuspendBody& body) {
+  if (body.replaces) {
+    const SuspensionTable before = std::exchange(set_.suspensions, {});
+    for (const auto& [key, suspension] : before) note_suspension(suspension);
+  }
+  for (const Suspend& suspend : body.operations) {
+    spool::suspend(suspend, set_.suspensions);
+    note_suspension(suspend.suspension);
+  }
+  ++group_.records;
+}
+
+Result<Answer> GroupBuilder::apply_record(const Record& record) {
+  auto found = set_.message(record.id);
+  if (!found) return found.error();
+  Applied applied = spool::record(record, (*found)->state.get());
+  if (applied.answer.status != Status::committed) return std::move(applied.answer);
+  starts_.push_back(append_operation(group_.octets, set_.next_sequence, Operation(record)));
+  ++group_.records;
+  number_events(applied.events);
+  return std::move(applied.answer);
+}
+
 Result<Effect> GroupBuilder::claim(const Claim& claim, const QueueId& id, Answer& answer) {
   auto found = set_.message(id);
   if (!found) return found.error();
@@ -161,6 +217,7 @@ Result<Effect> GroupBuilder::replay(const DecodedRecord& record, const RecordHea
   const Location location{header.epoch, offset, header.length, record.content.in_record,
                           record.content.offset};
   if (record.type == RecordType::relocate) return replay_relocation(record, location, true);
+  if (record.type == RecordType::suspend) return replay_suspend(record.suspend), Effect::applied;
   return replay_operation(record, location, header.sequence, true);
 }
 
@@ -170,6 +227,7 @@ Result<Effect> GroupBuilder::salvage(const DecodedRecord& record, const RecordHe
   const Location location{header.epoch, offset, header.length, record.content.in_record,
                           record.content.offset};
   if (record.type == RecordType::relocate) return replay_relocation(record, location, false);
+  if (record.type == RecordType::suspend) return replay_suspend(record.suspend), Effect::applied;
   return replay_operation(record, location, header.sequence, false);
 }
 
@@ -179,6 +237,13 @@ Result<Effect> GroupBuilder::replay_operation(const DecodedRecord& record, const
   auto found = set_.message(is_claim ? record.claimed : id_of(record.operation));
   if (!found) return found.error();
   Held& held = **found;
+  if (const auto* note = std::get_if<Record>(&record.operation)) {
+    Applied applied = spool::record(*note, held.state.get());
+    if (applied.events.empty()) return strict ? Effect::none : Effect::applied;
+    ++group_.records;
+    number_events(applied.events);
+    return Effect::applied;
+  }
   const std::shared_ptr<StoredMessage> before = held.state;
   Applied applied = is_claim ? spool::claim(std::get<Claim>(record.operation), held.state)
                              : spool::apply(record.operation, held.state);

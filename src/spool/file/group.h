@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@ struct Group {
   std::map<std::uint64_t, LiveChange> live;
   std::vector<std::pair<std::string, Totals>> totals;  ///< absolute, of the tenants that changed
   std::vector<QueueId> contents_done;                  ///< files that no message uses any more
+  std::optional<SuspensionTable> suspensions;          ///< as they are now, if they changed
   std::uint32_t records = 0;
 
   bool empty() const { return records == 0; }
@@ -49,6 +51,9 @@ class GroupBuilder {
   Result<Effect> claim(const Claim& claim, const QueueId& id, Answer& answer);
   /// Copies a live message out of segment `from`; none: it has gone or moved meanwhile.
   Result<Effect> relocate(const QueueId& id, std::uint64_t from, std::string_view content);
+
+  /// Writes all suspensions, so that the segments before this group are not needed for them.
+  void copy_suspensions();
 
   /// Applies a record of the journal again. None: the record does not fit the state.
   Result<Effect> replay(const DecodedRecord& record, const RecordHeader& header,
@@ -74,6 +79,10 @@ class GroupBuilder {
   using Held = WorkingSet::Held;
 
   Result<Answer> apply_one(const Operation& operation);
+  Answer apply_suspend(const Suspend& suspend);
+  Result<Answer> apply_record(const Record& record);
+  void note_suspension(const Suspension& suspension);
+  void replay_suspend(const SuspendBody& body);
   Result<void> apply_notices(const std::vector<Admit>& notices);
   Result<Effect> replay_operation(const DecodedRecord& record, const Location& location,
                                   std::uint64_t sequence, bool strict);

@@ -89,6 +89,14 @@ std::string content_key(const QueueId& content) {
   return "content/" + std::string(as_text(content));
 }
 
+std::string suspension_key(std::string_view destination, std::string_view binding) {
+  std::string key(suspension_prefix);
+  key += destination;
+  key.push_back('\0');
+  key += binding;
+  return key;
+}
+
 std::string end_of(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();

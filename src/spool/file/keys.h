@@ -22,6 +22,10 @@ std::string due_key(const FlowKey& flow, Time due, const QueueId& id);
 std::string history_key(const QueueId& id, std::uint64_t sequence);
 std::string segment_key(std::uint64_t epoch);
 std::string content_key(const QueueId& content);
+std::string suspension_key(std::string_view destination, std::string_view binding);
+
+/// Before the key of every suspension.
+inline constexpr std::string_view suspension_prefix = "suspension/";
 
 /// Positions inside a scan: the key directly behind every key that begins with `prefix`.
 std::string end_of(std::string_view prefix);

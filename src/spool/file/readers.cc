@@ -204,6 +204,7 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
     if (!next) return ErrorCode(EINVAL, boost::system::system_category());
     from = message_key(*next);
   }
+  from = std::max(from, message_key(scan_start(selector)));
   std::vector<QueueId> ids = selector.ids;
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());

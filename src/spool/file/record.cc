@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "spool/file/rows.h"
 
 namespace mansio::spool {
 namespace {
@@ -118,7 +119,7 @@ void encode_body(Encoder& out, const Change& change) {
 bool decode_body(Decoder& in, Change& change) {
   change.id = in.id();
   const std::uint8_t verb = in.u8();
-  if (verb > static_cast<std::uint8_t>(Verb::quarantine)) return false;
+  if (verb > static_cast<std::uint8_t>(Verb::report_delay)) return false;
   change.verb = static_cast<Verb>(verb);
   if (!decode_indexes(in, change.recipients)) return false;
   change.at = in.time();
@@ -141,6 +142,45 @@ bool decode_body(Decoder& in, Renew& renew) {
   renew.epoch = in.u64();
   renew.at = in.time();
   renew.until = in.time();
+  return in.ok() && in.at_end();
+}
+
+void encode_body(Encoder& out, const Record& record) {
+  out.id(record.id);
+  out.time(record.at);
+  out.boolean(record.recipient.has_value());
+  if (record.recipient) out.varint(*record.recipient);
+  out.string(record.recipient_address);
+  out.string(record.tenant);
+  encode(out, record.disposition);
+  out.string(record.reason);
+  out.string(record.actor);
+}
+
+bool decode_body(Decoder& in, Record& record) {
+  record.id = in.id();
+  record.at = in.time();
+  if (in.boolean()) {
+    const std::uint64_t index = in.varint();
+    if (index > UINT32_MAX) in.fail();
+    record.recipient = static_cast<std::uint32_t>(index);
+  }
+  record.recipient_address = in.string();
+  record.tenant = in.string();
+  if (!decode(in, record.disposition)) return false;
+  record.reason = in.string();
+  record.actor = in.string();
+  return in.ok() && in.at_end();
+}
+
+bool decode_body(Decoder& in, SuspendBody& body) {
+  body.replaces = in.boolean();
+  const std::size_t count = in.count();
+  for (std::size_t i = 0; i < count && in.ok(); ++i) {
+    Suspend& operation = body.operations.emplace_back();
+    operation.resume = in.boolean();
+    if (!decode(in, operation.suspension)) return false;
+  }
   return in.ok() && in.at_end();
 }
 
@@ -215,7 +255,7 @@ RecordFault parse_record(std::string_view octets, std::uint64_t epoch, RecordVie
   if (header.length > octets.size()) return RecordFault::short_octets;
   if (crc32c(octets.substr(4, header.length - 4)) != checksum) return RecordFault::checksum;
   if (header.version != record_version || header.codec != 0 || header.key_id != 0 || type < 1 ||
-      type > static_cast<std::uint8_t>(RecordType::relocate)) {
+      type > static_cast<std::uint8_t>(RecordType::record)) {
     return RecordFault::version;
   }
   header.type = static_cast<RecordType>(type);
@@ -277,6 +317,9 @@ std::size_t append_operation(std::string& out, std::uint64_t sequence, const Ope
   } else if (const auto* change = std::get_if<Change>(&operation)) {
     type = RecordType::change;
     encode_body(body, *change);
+  } else if (const auto* record = std::get_if<Record>(&operation)) {
+    type = RecordType::record;
+    encode_body(body, *record);
   } else {
     const auto* renew = std::get_if<Renew>(&operation);
     MANSIO_ASSERT(renew != nullptr);
@@ -285,6 +328,20 @@ std::size_t append_operation(std::string& out, std::uint64_t sequence, const Ope
   }
   const std::size_t start = begin_record(out, type, sequence);
   out += body.octets();
+  end_record(out, start);
+  return start;
+}
+
+std::size_t append_suspend(std::string& out, std::uint64_t sequence, const SuspendBody& body) {
+  Encoder encoded;
+  encoded.boolean(body.replaces);
+  encoded.varint(body.operations.size());
+  for (const Suspend& operation : body.operations) {
+    encoded.boolean(operation.resume);
+    encode(encoded, operation.suspension);
+  }
+  const std::size_t start = begin_record(out, RecordType::suspend, sequence);
+  out += encoded.octets();
   end_record(out, start);
   return start;
 }
@@ -347,6 +404,15 @@ std::optional<DecodedRecord> decode_record(const RecordView& record) {
     case RecordType::relocate:
       ok = decode_snapshot(in, record.body, out.snapshot, out.content);
       break;
+    case RecordType::suspend:
+      ok = decode_body(in, out.suspend);
+      break;
+    case RecordType::record: {
+      Record note;
+      ok = decode_body(in, note);
+      out.operation = std::move(note);
+      break;
+    }
   }
   if (!ok) return std::nullopt;
   return out;

@@ -21,6 +21,8 @@ enum class RecordType : std::uint8_t {
   claim = 5,   ///< one claimed message
   renew = 6,
   relocate = 7,  ///< a live message copied whole, so that its old segment can be reused
+  suspend = 8,   ///< one operation, or a copy of all that are in force
+  record = 9,
 };
 
 inline constexpr std::size_t record_header_size = 40;
@@ -82,18 +84,29 @@ ContentPlace append_admit(std::string& out, std::uint64_t sequence, const Admit&
                           std::size_t& start);
 ContentPlace append_relocate(std::string& out, std::uint64_t sequence, const Snapshot& snapshot,
                              bool in_record, std::string_view content, std::size_t& start);
-/// Settle, Change and Renew; of their notices only the ids: each is an admit record of its own.
+/// Settle, Change, Renew and Record; of their notices only the ids: each is an admit record of its
+/// own.
 std::size_t append_operation(std::string& out, std::uint64_t sequence, const Operation& operation);
 std::size_t append_claim(std::string& out, std::uint64_t sequence, const Claim& claim,
                          const QueueId& id);
+
+/// Suspensions stored and ended, in order. What segments hold is not copied with live messages, so
+/// each new segment begins to stand for itself: with `replaces`, nothing before counts.
+struct SuspendBody {
+  bool replaces = false;
+  std::vector<Suspend> operations;
+};
+
+std::size_t append_suspend(std::string& out, std::uint64_t sequence, const SuspendBody& body);
 
 /// A decoded record. Admits have null octets and the place of their content.
 struct DecodedRecord {
   RecordType type = RecordType::group;
   GroupBody group;
-  Operation operation;   ///< admit, settle, change, renew, claim; notices have ids only
+  Operation operation;   ///< admit, settle, change, renew, claim, record; notices have ids only
   QueueId claimed;       ///< for claim
   Snapshot snapshot;     ///< for relocate
+  SuspendBody suspend;   ///< for suspend
   ContentPlace content;  ///< for admit and relocate
 };
 

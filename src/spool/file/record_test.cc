@@ -61,6 +61,14 @@ Change make_change() {
   return change;
 }
 
+Suspension make_suspension() {
+  return {"*.x.example", "bulk", noon, noon + std::chrono::hours(1), "why", "operator root"};
+}
+
+Record make_note() {
+  return {id_of(6), noon, 300, "a@x.example", "acme", reply(), "a notice", "engine"};
+}
+
 std::string sealed(std::string octets) {
   seal_record(octets, 0, epoch);
   return octets;
@@ -105,6 +113,13 @@ std::vector<std::string> all_records() {
   out.clear();
   append_relocate(out, 5, snapshot, true, "content", start);
   records.push_back(sealed(std::move(out)));
+
+  out.clear();
+  append_suspend(out, 5, {true, {{make_suspension(), false}, {make_suspension(), true}}});
+  records.push_back(sealed(std::move(out)));
+  out.clear();
+  append_operation(out, 5, make_note());
+  records.push_back(sealed(std::move(out)));
   return records;
 }
 
@@ -118,7 +133,7 @@ DecodedRecord decoded(const std::string& octets) {
 
 TEST(Record, EveryTypeComesBackAsItWentIn) {
   const auto records = all_records();
-  ASSERT_EQ(records.size(), 7u);
+  ASSERT_EQ(records.size(), 9u);
   EXPECT_EQ(decoded(records[0]).group.number, 8u);
   EXPECT_EQ(decoded(records[0]).group.octets, 900u);
 
@@ -152,6 +167,56 @@ TEST(Record, EveryTypeComesBackAsItWentIn) {
   ASSERT_EQ(relocate.snapshot.stored.recipients.size(), 1u);
   EXPECT_EQ(relocate.snapshot.stored.recipients[0].tries, 2u);
   EXPECT_EQ(records[6].substr(relocate.content.offset, relocate.content.length), "content");
+
+  const SuspendBody suspend = decoded(records[7]).suspend;
+  EXPECT_TRUE(suspend.replaces);
+  ASSERT_EQ(suspend.operations.size(), 2u);
+  EXPECT_EQ(suspend.operations[0].suspension, make_suspension());
+  EXPECT_FALSE(suspend.operations[0].resume);
+  EXPECT_TRUE(suspend.operations[1].resume);
+
+  const auto note = std::get<Record>(decoded(records[8]).operation);
+  EXPECT_EQ(note.id, id_of(6));
+  EXPECT_EQ(note.recipient, 300u);
+  EXPECT_EQ(note.recipient_address, "a@x.example");
+  EXPECT_EQ(note.tenant, "acme");
+  EXPECT_EQ(note.disposition, reply());
+  EXPECT_EQ(note.reason, "a notice");
+  EXPECT_EQ(note.actor, "engine");
+}
+
+// A live message as format 1 copied it: its statuses are of version 1.
+TEST(Record, ARelocatedMessageOfFormatOneIsRead) {
+  std::string out;
+  begin_record(out, RecordType::relocate, 5);
+  Encoder body;
+  encode(body, make_message());
+  body.u64(0);
+  body.time({});
+  body.varint(1);
+  body.u8(1);
+  body.u8(static_cast<std::uint8_t>(RecipientState::held));
+  body.time(noon);
+  body.varint(3);
+  body.varint(4);
+  body.time(noon);
+  encode(body, reply());
+  body.varint(1);
+  body.time(noon);
+  body.boolean(true);
+  body.u32(7);
+  body.raw("content");
+  out += body.octets();
+  end_record(out, 0);
+  const DecodedRecord relocate = decoded(sealed(std::move(out)));
+  ASSERT_EQ(relocate.snapshot.stored.recipients.size(), 1u);
+  const RecipientStatus& status = relocate.snapshot.stored.recipients[0];
+  EXPECT_EQ(status.state, RecipientState::held);
+  EXPECT_EQ(status.tries, 3u);
+  EXPECT_EQ(status.retry_count, 4u);
+  EXPECT_EQ(status.delay_notices, 0u);
+  EXPECT_EQ(status.last, reply());
+  EXPECT_EQ(relocate.content.length, 7u);
 }
 
 TEST(Record, NoTruncationAndNoFlippedBitIsReadAsARecord) {
@@ -192,7 +257,7 @@ TEST(Record, AVersionCodecOrTypeFromTheFutureIsRefused) {
       seal_record(newer, 0, epoch);
       EXPECT_EQ(parse_record(newer, epoch, view), RecordFault::version);
     }
-    for (const char type : {'\0', '\x08', '\x7f'}) {
+    for (const char type : {'\0', '\x0a', '\x7f'}) {
       std::string unknown = octets;
       unknown[8] = type;
       seal_record(unknown, 0, epoch);

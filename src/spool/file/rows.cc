@@ -179,6 +179,37 @@ bool decode_row(std::string_view octets, std::vector<std::uint32_t>& recipients)
   return finished(in);
 }
 
+std::string encode_row(const Suspension& row) {
+  Encoder out;
+  out.u8(row_version);
+  encode(out, row);
+  return std::move(out).octets();
+}
+
+bool decode_row(std::string_view octets, Suspension& row) {
+  Decoder in(octets);
+  return version_fits(in) && decode(in, row) && finished(in);
+}
+
+void encode(Encoder& out, const Suspension& suspension) {
+  out.string(suspension.destination);
+  out.string(suspension.binding);
+  out.time(suspension.since);
+  out.time(suspension.until);
+  out.string(suspension.reason);
+  out.string(suspension.actor);
+}
+
+bool decode(Decoder& in, Suspension& suspension) {
+  suspension.destination = in.string();
+  suspension.binding = in.string();
+  suspension.since = in.time();
+  suspension.until = in.time();
+  suspension.reason = in.string();
+  suspension.actor = in.string();
+  return in.ok();
+}
+
 void encode(Encoder& out, const HistoryEntry& entry) {
   out.u64(entry.seq);
   out.time(entry.at);
@@ -197,7 +228,7 @@ bool decode(Decoder& in, HistoryEntry& entry) {
   entry.seq = in.u64();
   entry.at = in.time();
   const std::uint8_t kind = in.u8();
-  if (kind > static_cast<std::uint8_t>(EventKind::notice)) in.fail();
+  if (kind > static_cast<std::uint8_t>(EventKind::bounced)) in.fail();
   entry.kind = static_cast<EventKind>(kind);
   entry.recipient.reset();
   if (in.boolean()) entry.recipient = static_cast<std::uint32_t>(in.varint());

@@ -62,6 +62,7 @@ std::string encode_row(const FlowRow& row);
 std::string encode_row(const LiveRow& row);
 std::string encode_row(const Totals& row);
 std::string encode_row(const std::vector<std::uint32_t>& recipients);
+std::string encode_row(const Suspension& row);
 
 bool decode_row(std::string_view octets, Position& row);
 bool decode_row(std::string_view octets, MessageRow& row);
@@ -71,10 +72,13 @@ bool decode_row(std::string_view octets, FlowRow& row);
 bool decode_row(std::string_view octets, LiveRow& row);
 bool decode_row(std::string_view octets, Totals& row);
 bool decode_row(std::string_view octets, std::vector<std::uint32_t>& recipients);
+bool decode_row(std::string_view octets, Suspension& row);
 
 void encode(Encoder& out, const HistoryEntry& entry);
 bool decode(Decoder& in, HistoryEntry& entry);
 void encode(Encoder& out, const Event& event);
 bool decode(Decoder& in, Event& event);
+void encode(Encoder& out, const Suspension& suspension);
+bool decode(Decoder& in, Suspension& suspension);
 
 }  // namespace mansio::spool

@@ -12,7 +12,8 @@
 
 namespace mansio::spool {
 
-inline constexpr std::uint32_t spool_format = 1;
+/// 2: suspensions, later records of a message, notices of a delay. Format 1 is read and becomes 2.
+inline constexpr std::uint32_t spool_format = 2;
 
 struct Stamp {
   std::uint32_t format = spool_format;

@@ -52,6 +52,7 @@ Store::Store(FileSpoolOptions given, Clock& the_clock, bool rebuild)
   }
   find_doubts();
   sweep_contents();
+  raise_format();
   require(high_water->write({last_group, set->next_sequence, set->message_count(), false}),
           path_of("high-water"));
 }
@@ -93,6 +94,14 @@ void Store::identify() {
   }
   stamp = *found;
   if (!stamp.ready) create();
+}
+
+/// An older program must refuse the spool before it meets what it does not know.
+void Store::raise_format() {
+  if (stamp.format >= spool_format) return;
+  log::info("spool_format_raised").field("from", stamp.format).field("to", spool_format);
+  stamp.format = spool_format;
+  require(replace_durably(*files, path_of("stamp"), encode_stamp(stamp)), path_of("stamp"));
 }
 
 void Store::create() {
@@ -340,6 +349,10 @@ void Store::rebuild_index() {
       fmt::format("{} messages were found; outcomes that only the old index knew are "
                   "lost, so that a delivery may be repeated",
                   set->message_count()));
+  for (const auto& [key, suspension] : set->suspensions) {
+    notes.push_back(fmt::format("suspended, as far as the journal knows: {} {}",
+                                suspension.destination, suspension.binding));
+  }
 }
 
 void Store::salvage_segment(const SegmentPtr& segment) {
@@ -424,7 +437,8 @@ bool Store::has_outcome_since(const Index::View& view, const FoundMark& mark,
         HistoryEntry entry;
         while (!in.at_end() && decode(in, entry)) {
           const bool outcome = entry.kind != EventKind::accepted &&
-                               entry.kind != EventKind::retried && entry.kind != EventKind::notice;
+                               entry.kind != EventKind::retried &&
+                               entry.kind != EventKind::notice && entry.kind != EventKind::bounced;
           found = found || (outcome && entry.seq > mark.sequence && entry.recipient == recipient);
         }
         return !found;

@@ -53,6 +53,7 @@ class Store {
  private:
   void identify();
   void create();
+  void raise_format();
   void open_parts(bool rebuild);
   HighWater read_high_water();
   void catch_up(const HighWater& mark);

@@ -47,7 +47,16 @@ Result<void> WorkingSet::load() {
                      return readable;
                    });
   if (!done) return done.error();
+  done = view.scan(Family::meta, suspension_prefix, end_of(suspension_prefix),
+                   [&](std::string_view, std::string_view value) {
+                     Suspension row;
+                     readable = readable && decode_row(value, row);
+                     suspensions[{row.destination, row.binding}] = row;
+                     return readable;
+                   });
+  if (!done) return done.error();
   if (!readable) return make_error_code(Errc::corrupt);
+  suspensions_known = !suspensions.empty();
   next_sequence = index_.opened_at().sequence;
   return {};
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "spool/file/index.h"
+#include "spool/ledger.h"
 
 namespace mansio::spool {
 
@@ -68,6 +69,9 @@ class WorkingSet {
   void trim();
 
   std::uint64_t next_sequence = 1;
+  SuspensionTable suspensions;
+  /// There is or was one since the start: older segments may hold records of them.
+  bool suspensions_known = false;
 
  private:
   static std::size_t size_of(const Held& held);

@@ -175,6 +175,7 @@ class MemorySpool final : public Spool {
   void events_since(std::uint64_t seq, std::size_t limit, Done<EventPage> done) override;
 
   std::vector<TenantTotals> totals() const override;
+  std::vector<Suspension> suspensions() const override;
   Health health() const override;
 
   /// Memory has no write that can fail, so nothing ever latches.
@@ -325,7 +326,9 @@ ListPage MemorySpool::list_all(const Selector& selector, const QueueId& after,
                                std::size_t limit) const {
   ListPage page;
   if (selector.selects_nothing()) return page;
-  auto entry = store_->messages.upper_bound(after);
+  const QueueId start = scan_start(selector);
+  auto entry =
+      after < start ? store_->messages.lower_bound(start) : store_->messages.upper_bound(after);
   for (; entry != store_->messages.end(); ++entry) {
     if (store_->damaged.contains(entry->first) || matching(selector, *entry->second).empty()) {
       continue;
@@ -430,6 +433,13 @@ std::vector<TenantTotals> MemorySpool::totals() const {
   const std::lock_guard lock(store_->mutex);
   std::vector<TenantTotals> result;
   for (const auto& [tenant, totals] : store_->totals) result.push_back({tenant, totals});
+  return result;
+}
+
+std::vector<Suspension> MemorySpool::suspensions() const {
+  const std::lock_guard lock(store_->mutex);
+  std::vector<Suspension> result;
+  for (const auto& [key, suspension] : store_->suspensions) result.push_back(suspension);
   return result;
 }
 

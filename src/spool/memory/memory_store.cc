@@ -51,7 +51,9 @@ Answer MemoryStore::commit(const Operation& operation, const MemorySpoolOptions&
     return commit_with_notices(operation, change->id, change->notices, options, now);
   }
   if (const auto* renew = std::get_if<Renew>(&operation)) return commit_renew(operation, *renew);
-  return commit_claim(std::get<Claim>(operation));
+  if (const auto* claim = std::get_if<Claim>(&operation)) return commit_claim(*claim);
+  if (const auto* note = std::get_if<Record>(&operation)) return commit_record(*note, options, now);
+  return suspend(std::get<Suspend>(operation), suspensions);
 }
 
 Answer MemoryStore::commit_admit(const Operation& operation, const Admit& admit,
@@ -132,6 +134,20 @@ Answer MemoryStore::commit_claim(const Claim& request) {
     }
   }
   return answer;
+}
+
+Answer MemoryStore::commit_record(const Record& request, const MemorySpoolOptions& options,
+                                  Time now) {
+  if (damaged.contains(request.id)) return answer_of(Status::corrupt, "the record is damaged");
+  const auto found = messages.find(request.id);
+  Applied applied = record(request, found == messages.end() ? nullptr : found->second.get());
+  if (applied.answer.status != Status::committed) return std::move(applied.answer);
+  if (found == messages.end() && !history.contains(request.id)) {
+    history[request.id].finished = now;  // forgotten already: what comes now is kept as long again
+    finished_.emplace_back(now, request.id);
+  }
+  follow_events(applied.events, options.events_max);
+  return std::move(applied.answer);
 }
 
 // ---- content ----------------------------------------------------------------------------------

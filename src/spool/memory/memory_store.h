@@ -69,6 +69,7 @@ class MemoryStore {
   std::map<QueueId, Past> history;
   std::deque<Event> events;
   std::map<std::string, Totals> totals;
+  SuspensionTable suspensions;
   std::map<std::uint64_t, InDoubt> marks;
   std::uint64_t next_mark = 1;
   std::uint64_t next_seq = 1;
@@ -83,6 +84,7 @@ class MemoryStore {
                              Time now);
   Answer commit_renew(const Operation& operation, const Renew& renew);
   Answer commit_claim(const Claim& claim);
+  Answer commit_record(const Record& request, const MemorySpoolOptions& options, Time now);
   /// Why the content of this admit cannot be taken; empty: it can.
   std::string content_objection(const Admit& admit) const;
   void take_content(const Content& content);
