@@ -89,4 +89,15 @@ bool valid_network(std::string_view text) {
          parse_ip(std::string_view(canonical).substr(0, canonical.find('/')));
 }
 
+bool valid_mode(std::string_view text) {
+  return (text.size() == 3 || (text.size() == 4 && text.front() == '0')) &&
+         text.find_first_not_of("01234567") == text.npos;
+}
+
+unsigned mode_of(std::string_view text) {
+  unsigned mode = 0;
+  for (const char digit : text) mode = mode * 8 + static_cast<unsigned>(digit - '0');
+  return mode;
+}
+
 }  // namespace mansio::settings

@@ -23,5 +23,9 @@ std::string next_hop_text(const Endpoint& hop);
 
 /// An IP address, or a CIDR block whose bits after the prefix are zero.
 bool valid_network(std::string_view text);
+/// Permissions in octal, without special bits: "0660".
+bool valid_mode(std::string_view text);
+/// REQUIRES: valid_mode.
+unsigned mode_of(std::string_view text);
 
 }  // namespace mansio::settings

@@ -76,10 +76,14 @@ void check_http_listener(const Listener& listener, const std::string& key, const
   refuse("certificate", !listener.certificate.empty());
   refuse("key", !listener.key.empty());
   refuse("bare_newline", listener.bare_newline != "reject");
+  refuse("mode", listener.mode != "0600");
 }
 
 void check_listener(const Listener& listener, const std::string& key, const Report& report) {
   if (listener.protocol == "http") return check_http_listener(listener, key, report);
+  if (!listener.address.is_unix() && listener.mode != "0600") {
+    report(key + ".mode", "found with an IP address; expected it with a Unix socket only");
+  }
   if (listener.tls == "none") {
     if (!listener.certificate.empty() || !listener.key.empty()) {
       report(key + (listener.certificate.empty() ? ".key" : ".certificate"),

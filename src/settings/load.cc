@@ -61,8 +61,9 @@ std::string with_suggestion(const std::string& word, const std::vector<std::stri
 
 class Reader {
  public:
-  explicit Reader(const std::string& path)
-      : path_(path), folder_(std::filesystem::absolute(path).parent_path().string()) {}
+  /// `complete`: also reads and checks what the file names.
+  explicit Reader(const std::string& path, bool complete = true)
+      : path_(path), complete_(complete), folder_(std::filesystem::absolute(path).parent_path().string()) {}
 
   Loaded read(std::string_view text) {
     try {
@@ -72,7 +73,7 @@ class Reader {
       report_at(error.source().begin.line, "",
                 fmt::format("found what is not TOML; expected: {}", error.description()));
     }
-    if (problems_.empty()) {
+    if (problems_.empty() && complete_) {
       complete_and_check(loaded_.settings, folder_,
                          [this](const std::string& key, const std::string& message) {
                            report_at(line_of(key), key, message);
@@ -435,6 +436,7 @@ class Reader {
   }
 
   const std::string path_;
+  const bool complete_;
   const std::string folder_;
   Loaded loaded_;
   std::vector<Problem> problems_;
@@ -467,7 +469,9 @@ ConfigError::ConfigError(std::string file_name, std::vector<Problem> found_probl
 
 Loaded parse(std::string_view text, const std::string& path) { return Reader(path).read(text); }
 
-Loaded load_with_lines(const std::string& path) {
+namespace {
+
+std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) {
@@ -476,7 +480,16 @@ Loaded load_with_lines(const std::string& path) {
       throw ConfigError(path, {{0, "", "found no file that can be read; expected a TOML file"}});
     }
   }
-  return parse(std::move(text).str(), path);
+  return std::move(text).str();
+}
+
+}  // namespace
+
+Loaded load_with_lines(const std::string& path) { return parse(read_file(path), path); }
+
+Settings load_for_clients(const std::string& path) {
+  const std::string text = read_file(path);
+  return Reader(path, false).read(text).settings;
 }
 
 Settings load(const std::string& path) { return load_with_lines(path).settings; }

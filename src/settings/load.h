@@ -44,6 +44,9 @@ struct Loaded {
 /// names, is looked at. Throws ConfigError.
 Settings load(const std::string& path);
 Loaded load_with_lines(const std::string& path);
+/// For programs that other users run: what the file names (secrets, certificates) is not looked at,
+/// so passwords stay empty, and whether the values go together is not checked. Throws ConfigError.
+Settings load_for_clients(const std::string& path);
 /// The same for text that is not a file yet: `path` is what errors call it, and what relative paths
 /// start from.
 Loaded parse(std::string_view text, const std::string& path);

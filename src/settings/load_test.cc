@@ -92,6 +92,20 @@ TEST(Load, NextHopsWithoutAPortGetTheRoutesPort) {
   EXPECT_EQ(settings.spool.url, "memory:");
 }
 
+TEST(Load, ProgramsOfOtherUsersNeedNoSecrets) {
+  const std::string path = ::testing::TempDir() + "mansio-client.toml";
+  std::ofstream(path) << "[server]\nhostname = \"mx.example\"\n[spool]\nurl = \"memory:\"\n"
+                         "[[listener]]\naddress = \"/run/mansio/submit.sock\"\nmode = \"0666\"\n"
+                         "[maildrop]\npath = \"drop\"\n"
+                         "[route.\"*\"]\nnext_hop = [\"a.example\"]\ntls = \"required\"\n"
+                         "auth.user = \"u\"\nauth.password = \"file:/not/readable\"\n";
+  EXPECT_THROW(load(path), ConfigError);
+  const Settings settings = load_for_clients(path);
+  EXPECT_EQ(settings.maildrop.path, ::testing::TempDir() + "drop");
+  EXPECT_EQ(settings.listeners.front().address.address, "/run/mansio/submit.sock");
+  std::filesystem::remove(path);
+}
+
 TEST(Load, KeysOfLaterVersionsMayBeSetToOff) {
   EXPECT_NO_THROW(parsed(std::string(least) +
                          "[notify]\ndelay = []\npostmaster = \"\"\ndouble_bounce = false\n"

@@ -37,6 +37,7 @@ struct Listener {
   std::string tls = "none";             ///< none | starttls | implicit
   std::string certificate, key;         ///< PEM files
   std::string bare_newline = "reject";  ///< reject | normalize
+  std::string mode = "0600";            ///< of a Unix socket's file, octal
 };
 
 struct Limits {
