@@ -19,6 +19,8 @@ constexpr Duration seen_kept = std::chrono::minutes(1);
 constexpr std::uint64_t sessions_at_first = 2;
 /// Waiting lanes that are looked at in one go while the budget is used up.
 constexpr std::size_t waiting_lanes_per_look = 16;
+/// Entries of a flow that a lane keeps in memory while it hands nothing out.
+constexpr std::uint32_t while_closed = 50;
 
 /// The place just before `place`: a cursor there makes the next page contain it again.
 DueCursor just_before(const DueCursor& place) {
@@ -27,7 +29,7 @@ DueCursor just_before(const DueCursor& place) {
   return before;
 }
 
-bool is_delayed(Time delayed_until, Time now) { return delayed_until > now; }
+bool is_ahead(Time until, Time now) { return until > now; }
 
 }  // namespace
 
@@ -37,7 +39,7 @@ void Scheduler::set_options(SchedulerOptions options, Time now) {
   options_ = std::move(options);
   std::vector<LaneKey> keys;
   for (auto& [key, lane] : lanes_) {
-    if (options_.lane_options) lane.options = options_.lane_options(key);
+    lane.options = options_.lane_options ? options_.lane_options(key) : LaneOptions{};
     keys.push_back(key);
   }
   for (const LaneKey& key : keys) review(key, now);
@@ -95,7 +97,9 @@ bool Scheduler::add(const FlowKey& key, Entry entry, Time now) {
   Flow& flow = flow_of(key);
   // A page may have brought it already: the disk knows.
   const bool seen = flow.seen && entry.place <= *flow.seen;
+  const bool suspended = is_ahead(lane_of(key.lane).options.suspended_until, now);
   bool takes = !seen && entry.place.due <= now &&
+               (!suspended || flow.window.size() < while_closed) &&
                (flow.window.empty() || window_entries_ < options_.window_total);
   if (takes && flow.window.size() >= options_.window) {
     // What is due earlier goes first; the last one is found on disk again.
@@ -169,12 +173,19 @@ void Scheduler::page_failed(const FlowKey& key, Time now) {
 
 // ---- sessions ---------------------------------------------------------------------------------
 
+/// Nothing of the lane is handed out: its destination rests, or an operator stopped it.
+bool Scheduler::is_closed(const Lane& lane, Time now) {
+  return is_ahead(lane.delayed_until, now) || is_ahead(lane.options.suspended_until, now);
+}
+
 std::optional<Cause> Scheduler::ended(const Lane& lane, const Entry& entry,
                                       const RecipientWork& recipient, Time now) const {
   if (options_.tries_max != 0 && recipient.tries >= options_.tries_max) return Cause::tries;
   // A recipient that nobody ever tried gets one chance, unless its destination is known to be down:
   // a clock that jumped must not end mail unseen.
-  if (entry.expires_at <= now && (recipient.tries > 0 || lane.failures > 0)) return Cause::lifetime;
+  // And where an operator stopped the lane, no chance is to be had.
+  const bool stopped = lane.failures > 0 || is_ahead(lane.options.suspended_until, now);
+  if (entry.expires_at <= now && (recipient.tries > 0 || stopped)) return Cause::lifetime;
   return std::nullopt;
 }
 
@@ -200,7 +211,7 @@ std::optional<std::pair<FlowKey, Entry>> Scheduler::take(const LaneKey& key,
   const auto found = lanes_.find(key);
   if (found == lanes_.end()) return std::nullopt;
   Lane& lane = found->second;
-  if (is_delayed(lane.delayed_until, now)) return std::nullopt;
+  if (is_closed(lane, now)) return std::nullopt;
 
   // Classes in order; within a class the flow after the one that was served last.
   for (auto begin = lane.flows.begin(); begin != lane.flows.end();) {
@@ -280,7 +291,7 @@ void Scheduler::lane_recovered(const LaneKey& key, Time now) {
 
 void Scheduler::lane_troubled(const LaneKey& key, Disposition trouble, Time until, Time now) {
   Lane& lane = lane_of(key);
-  if (is_delayed(lane.delayed_until, now)) return;
+  if (is_ahead(lane.delayed_until, now)) return;
   if (lane.failures == 0) lane.trouble_since = now;
   ++lane.failures;
   lane.trouble = std::move(trouble);
@@ -366,7 +377,8 @@ void Scheduler::tick(Time now) {
     MANSIO_ASSERT(found != lanes_.end());
     wakeups_.erase(wakeups_.begin());
     found->second.wakeup.reset();
-    if (found->second.failures > 0) sweep_troubled(key, found->second, now);
+    const bool suspended = is_ahead(found->second.options.suspended_until, now);
+    if (found->second.failures > 0 || suspended) sweep_closed(key, found->second, now);
     review(key, now);
   }
   grant_sessions(now);
@@ -377,8 +389,9 @@ std::optional<Time> Scheduler::next_wakeup() const {
   return wakeups_.begin()->first;
 }
 
-/// A lane in trouble hands out no work, so nothing else would notice that lifetimes end there.
-void Scheduler::sweep_troubled(const LaneKey& key, Lane& lane, Time now) {
+/// A lane in trouble or suspended hands out no work, so nothing else would notice that lifetimes
+/// end there.
+void Scheduler::sweep_closed(const LaneKey& key, Lane& lane, Time now) {
   for (auto& [flow_key, flow] : lane.flows) {
     for (auto at = flow.window.begin(); at != flow.window.end() && at->first.due <= now;) {
       const auto here = at++;
@@ -393,8 +406,7 @@ void Scheduler::sweep_troubled(const LaneKey& key, Lane& lane, Time now) {
 /// How many entries the flow may load. A lane that hands nothing out needs to see only its next
 /// ones.
 std::uint32_t Scheduler::room_for(const Lane& lane, const Flow& flow, Time now) const {
-  constexpr std::uint32_t while_delayed = 50;
-  if (is_delayed(lane.delayed_until, now)) return flow.window.empty() ? while_delayed : 0;
+  if (is_closed(lane, now)) return flow.window.empty() ? while_closed : 0;
   if (window_entries_ >= options_.window_total) return flow.window.empty() ? 1 : 0;
   if (flow.window.size() > options_.window / 2) return 0;
   return static_cast<std::uint32_t>(options_.window - flow.window.size());
@@ -420,6 +432,18 @@ std::optional<Time> Scheduler::first_due(const Lane& lane) {
   return first;
 }
 
+/// When the first lifetime of what is in memory ends, once it is due.
+std::optional<Time> Scheduler::first_end_of_life(const Lane& lane) {
+  std::optional<Time> first;
+  for (const auto& [key, flow] : lane.flows) {
+    for (const auto& [place, entry] : flow.window) {
+      const Time end = std::max(entry.expires_at, place.due);
+      if (!first || end < *first) first = end;
+    }
+  }
+  return first;
+}
+
 /// Counts due entries in memory, but not further than `enough`.
 std::uint64_t Scheduler::due_count(const Lane& lane, Time now, std::uint64_t enough) {
   std::uint64_t count = 0;
@@ -434,13 +458,13 @@ std::uint64_t Scheduler::due_count(const Lane& lane, Time now, std::uint64_t eno
 
 bool Scheduler::has_work(const LaneKey& key, Time now) const {
   const auto found = lanes_.find(key);
-  if (found == lanes_.end() || is_delayed(found->second.delayed_until, now)) return false;
+  if (found == lanes_.end() || is_closed(found->second, now)) return false;
   const auto first = first_due(found->second);
   return first && *first <= now;
 }
 
 bool Scheduler::wants_session(const Lane& lane, Time now) const {
-  if (stopping_ || is_delayed(lane.delayed_until, now)) return false;
+  if (stopping_ || is_closed(lane, now)) return false;
   const auto first = first_due(lane);
   if (!first || *first > now) return false;
   if (lane.sessions == 0) return true;
@@ -499,8 +523,13 @@ void Scheduler::set_wakeup(const LaneKey& key, Lane& lane, Time now) {
     if (flow.disk_earliest && *flow.disk_earliest > now) consider(*flow.disk_earliest);
     if (flow.seen && flow.seen_keep > now && !flow.disk_earliest) consider(flow.seen_keep);
   }
-  if (is_delayed(lane.delayed_until, now)) {
-    consider(lane.delayed_until);
+  if (is_closed(lane, now)) {
+    for (const Time until : {lane.delayed_until, lane.options.suspended_until}) {
+      if (is_ahead(until, now) && until != Time::max()) consider(until);
+    }
+    if (is_ahead(lane.options.suspended_until, now)) {
+      if (const auto end = first_end_of_life(lane)) consider(*end);
+    }
   } else if (const auto first = first_due(lane);
              first && *first <= now && lane.failures == 0 && lane.sessions > 0 &&
              lane.sessions < lane.options.sessions_max && !stopping_) {
@@ -528,7 +557,7 @@ void Scheduler::review(const LaneKey& key, Time now) {
   }
   set_wakeup(key, lane, now);
   const bool over = lane.flows.empty() && lane.sessions == 0 && !lane.queued_for_session &&
-                    !is_delayed(lane.delayed_until, now);
+                    !is_ahead(lane.delayed_until, now);
   if (!over) return;
   if (lane.wakeup) wakeups_.erase({*lane.wakeup, key});
   lanes_.erase(found);
@@ -544,7 +573,9 @@ std::optional<LaneView> Scheduler::view(const LaneKey& key, Time now) const {
   view.due_in_window = due_count(lane, now, ~std::uint64_t{0});
   for (const auto& [flow_key, flow] : lane.flows) view.in_flight += flow.busy.size();
   view.failures = lane.failures;
-  view.delayed_until = is_delayed(lane.delayed_until, now) ? lane.delayed_until : Time{};
+  view.delayed_until = is_ahead(lane.delayed_until, now) ? lane.delayed_until : Time{};
+  const Time suspended = lane.options.suspended_until;
+  view.suspended_until = is_ahead(suspended, now) ? suspended : Time{};
   view.trouble_since = lane.failures > 0 ? lane.trouble_since : Time{};
   view.trouble = lane.trouble;
   view.waits_for_budget = lane.queued_for_session && wants_session(lane, now) && !may_open(lane);

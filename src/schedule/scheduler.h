@@ -50,6 +50,9 @@ struct Entry {
 
 struct LaneOptions {
   std::uint32_t sessions_max = 32;
+  /// An operator stopped the lane: until then nothing of it is handed out, and nothing that happens
+  /// there ends that. Epoch zero: not stopped; Time::max(): until the options change.
+  Time suspended_until{};
 };
 
 struct SchedulerOptions {
@@ -89,6 +92,7 @@ struct LaneView {
   std::uint64_t in_flight = 0;  ///< entries
   std::uint32_t failures = 0;   ///< troubles in a row
   Time delayed_until{};         ///< epoch zero: not delayed
+  Time suspended_until{};       ///< epoch zero: not suspended
   Time trouble_since{};
   Disposition trouble;
   bool waits_for_budget = false;  ///< wants a session, but all are in use
@@ -131,7 +135,8 @@ class Scheduler {
   void lane_troubled(const LaneKey& lane, Disposition trouble, Time until, Time now);
   /// A session was refused while others work: that is the destination's limit for now.
   void lane_saturated(const LaneKey& lane, Time now);
-  /// An operator wants a try now: the lane's rest ends. The next trouble makes a longer one.
+  /// An operator wants a try now: the lane's rest ends. The next trouble makes a longer one. A
+  /// suspended lane stays so.
   void end_rest(const LaneKey& lane, Time now);
 
   // The operator's changes
@@ -212,13 +217,15 @@ class Scheduler {
   void remove_from_window(Flow& flow, std::map<DueCursor, Entry>::iterator entry);
   void note_on_disk(Flow& flow, const DueCursor& place);
   void begin_work(Flow& flow, const DueCursor& place);
+  static bool is_closed(const Lane& lane, Time now);
   std::optional<Cause> ended(const Lane& lane, const Entry& entry, const RecipientWork& recipient,
                              Time now) const;
   bool give_up_what_ended(const FlowKey& key, const Lane& lane, Flow& flow, Entry& entry, Time now);
-  void sweep_troubled(const LaneKey& key, Lane& lane, Time now);
+  void sweep_closed(const LaneKey& key, Lane& lane, Time now);
   void load_what_is_due(const LaneKey& key, Lane& lane, Time now);
   std::uint32_t room_for(const Lane& lane, const Flow& flow, Time now) const;
   static std::optional<Time> first_due(const Lane& lane);
+  static std::optional<Time> first_end_of_life(const Lane& lane);
   static std::uint64_t due_count(const Lane& lane, Time now, std::uint64_t enough);
   bool wants_session(const Lane& lane, Time now) const;
   void review(const LaneKey& key, Time now);

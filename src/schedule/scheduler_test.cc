@@ -207,6 +207,85 @@ TEST(Scheduler, AnOperatorRousesALaneThatRests) {
   EXPECT_EQ(scheduler.failures(flow().lane), 2u) << "it is still the same trouble";
 }
 
+/// Options under which a.example is suspended until then.
+SchedulerOptions suspended_until(Time until) {
+  SchedulerOptions options;
+  options.lane_options = [until](const LaneKey& lane) {
+    return LaneOptions{32, lane.destination == "a.example" ? until : Time{}};
+  };
+  return options;
+}
+
+TEST(Scheduler, ASuspendedLaneHandsNothingOutAndWakesExactlyAtItsTime) {
+  Scheduler scheduler({});
+  scheduler.add(flow(), entry(1, at(0)), at(0));
+  EXPECT_EQ(only<OpenSession>(scheduler.take_actions()).size(), 1u);
+  EXPECT_TRUE(scheduler.has_work(flow().lane, at(0)));
+  scheduler.set_options(suspended_until(at(10)), at(0));
+  EXPECT_FALSE(scheduler.has_work(flow().lane, at(0)));
+  EXPECT_FALSE(scheduler.take(flow().lane, 0, at(0)));
+  scheduler.session_ended(flow().lane, at(0));
+  scheduler.add(flow(), entry(2, at(1)), at(1));
+  scheduler.add(flow("b.example"), entry(3, at(1)), at(1));
+  const auto opened = only<OpenSession>(scheduler.take_actions());
+  ASSERT_EQ(opened.size(), 1u);
+  EXPECT_EQ(opened[0].lane.destination, "b.example");
+  EXPECT_EQ(take_all(scheduler, flow("b.example"), at(1)), std::vector<std::uint8_t>{3});
+  EXPECT_EQ(scheduler.view(flow().lane, at(1))->suspended_until, at(10));
+  scheduler.tick(at(10) - Duration(1));
+  EXPECT_TRUE(only<OpenSession>(scheduler.take_actions()).empty());
+  EXPECT_EQ(scheduler.next_wakeup(), at(10));
+  scheduler.tick(at(10));
+  EXPECT_EQ(only<OpenSession>(scheduler.take_actions()).size(), 1u);
+  EXPECT_EQ(scheduler.view(flow().lane, at(10))->suspended_until, Time{});
+  EXPECT_EQ(take_all(scheduler, flow(), at(10)), (std::vector<std::uint8_t>{1, 2}));
+}
+
+TEST(Scheduler, NeitherARetryNorASuccessEndsASuspension) {
+  Scheduler scheduler(suspended_until(Time::max()));
+  scheduler.add(flow(), entry(1, at(0)), at(0));
+  scheduler.end_rest(flow().lane, at(0));
+  scheduler.on_disk(flow(), {at(0), id_of(2)}, at(0));
+  scheduler.lane_recovered(flow().lane, at(0));
+  EXPECT_TRUE(only<OpenSession>(scheduler.take_actions()).empty());
+  EXPECT_FALSE(scheduler.take(flow().lane, 0, at(0)));
+  scheduler.tick(at(1000));
+  EXPECT_TRUE(only<OpenSession>(scheduler.take_actions()).empty());
+  scheduler.set_options({}, at(1000));
+  EXPECT_EQ(only<OpenSession>(scheduler.take_actions()).size(), 1u);
+}
+
+TEST(Scheduler, LifetimesEndInASuspendedLaneAlsoOfWhatWasNeverTried) {
+  Scheduler scheduler(suspended_until(Time::max()));
+  Entry soon = entry(1, at(0));
+  soon.expires_at = at(20);
+  scheduler.add(flow(), soon, at(0));
+  scheduler.add(flow(), entry(2, at(0)), at(0));
+  EXPECT_EQ(scheduler.next_wakeup(), at(20));
+  scheduler.tick(at(20));
+  const auto ended = only<GiveUp>(scheduler.take_actions());
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].cause, Cause::lifetime);
+  EXPECT_EQ(ended[0].entry.place.id, id_of(1));
+  scheduler.finished(flow(), ended[0].entry.place, at(20));
+  // One that had ended before it was read.
+  Entry late = entry(3, at(1));
+  late.expires_at = at(2);
+  scheduler.add(flow(), late, at(30));
+  ASSERT_TRUE(scheduler.next_wakeup());
+  EXPECT_LE(*scheduler.next_wakeup(), at(30));
+  scheduler.tick(at(30));
+  EXPECT_EQ(only<GiveUp>(scheduler.take_actions()).size(), 1u);
+}
+
+TEST(Scheduler, ASuspendedLaneKeepsLittleInMemory) {
+  Scheduler scheduler(suspended_until(at(10)));
+  for (std::uint8_t number = 0; number < 200; ++number) {
+    scheduler.add(flow(), entry(number, at(0)), at(0));
+  }
+  EXPECT_LE(scheduler.window_entries(), 50u);
+}
+
 TEST(Scheduler, LifetimesEndInATroubledLaneToo) {
   Scheduler scheduler({});
   Entry short_lived = entry(1, at(0));
@@ -459,6 +538,10 @@ TEST(SchedulerProperty, NothingIsLostOrDoneTwiceWhateverTheOrderOfEvents) {
     options.window = 3 + static_cast<std::uint32_t>(random.below(6));
     options.sessions_max = 5;
     options.sessions_reserve = 1;
+    std::map<std::string, Time> suspended;
+    options.lane_options = [&suspended](const LaneKey& lane) {
+      return LaneOptions{32, suspended[lane.destination]};
+    };
     Scheduler scheduler(options);
     std::map<std::string, std::map<DueCursor, Entry>> disk;
     std::map<DueCursor, int> worked;
@@ -478,8 +561,10 @@ TEST(SchedulerProperty, NothingIsLostOrDoneTwiceWhateverTheOrderOfEvents) {
     Time now = at(0);
     const auto act = [&] {
       for (const Action& action : scheduler.take_actions()) {
-        if (const auto* open = std::get_if<OpenSession>(&action))
+        if (const auto* open = std::get_if<OpenSession>(&action)) {
+          ASSERT_LE(suspended[open->lane.destination], now) << "a session of a suspended lane";
           ++sessions[open->lane.destination];
+        }
         if (const auto* load = std::get_if<LoadPage>(&action)) {
           Page page{load->flow, {}, true};
           for (const auto& [place, stored] : disk[load->flow.lane.destination]) {
@@ -499,6 +584,11 @@ TEST(SchedulerProperty, NothingIsLostOrDoneTwiceWhateverTheOrderOfEvents) {
     };
     for (int step = 0; step < 2000; ++step) {
       const std::string lane = random.below(3) == 0 ? "b.example" : "a.example";
+      if (random.below(60) == 0) {
+        suspended[lane] = random.below(2) == 0 ? Time{} : now + seconds(random.below(40));
+        scheduler.set_options(options, now);
+        act();
+      }
       switch (random.below(7)) {
         case 0:
           if (next_number < 250) {
@@ -518,6 +608,7 @@ TEST(SchedulerProperty, NothingIsLostOrDoneTwiceWhateverTheOrderOfEvents) {
         case 2:
           if (sessions[lane] > 0) {
             if (auto taken = scheduler.take(flow(lane).lane, 0, now)) {
+              ASSERT_LE(suspended[lane], now) << "work of a suspended lane";
               ASSERT_TRUE(disk[lane].contains(taken->second.place)) << "already finished";
               ++worked[taken->second.place];
               ASSERT_EQ(worked[taken->second.place], 1) << "worked on twice at once";
@@ -587,6 +678,7 @@ TEST(SchedulerProperty, NothingIsLostOrDoneTwiceWhateverTheOrderOfEvents) {
       for (auto& [lane, count] : sessions) {
         while (count > 0) {
           if (auto taken = scheduler.take(flow(lane).lane, 0, now)) {
+            ASSERT_LE(suspended[lane], now);
             ASSERT_TRUE(disk[lane].contains(taken->second.place));
             flying.push_back(std::move(*taken));
             took = true;
