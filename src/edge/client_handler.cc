@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "edge/receiver.h"
+#include "edge/submission_receiver.h"
 #include "net/net.h"
 
 namespace mansio::edge {
@@ -16,13 +17,15 @@ bool may_relay(const Profile& profile, const Endpoint& peer, const Endpoint& loc
 }
 
 ClientHandler::ClientHandler(Admission& admission, Clock& clock, std::shared_ptr<EdgeState> state,
-                             std::shared_ptr<const Profile> profile, Endpoint peer, bool relays,
+                             std::shared_ptr<const Profile> profile, Endpoint peer,
+                             std::optional<PeerCredentials> credentials, bool relays,
                              std::shared_ptr<WakeList> wakes)
     : admission_(admission),
       clock_(clock),
       state_(std::move(state)),
       profile_(std::move(profile)),
       peer_(std::move(peer)),
+      credentials_(credentials),
       relays_(relays),
       wakes_(std::move(wakes)),
       wake_(wakes_->end()) {}
@@ -77,8 +80,22 @@ std::unique_ptr<smtp::ContentReceiver> ClientHandler::data(Envelope envelope, Re
   options.header_lines = profile_->options.limits.header_lines;
   options.line = profile_->options.limits.data_line;
   options.content_in_memory = profile_->content_in_memory;
-  return std::make_unique<Receiver>(admission_, state_->statistics, clock_, std::move(options),
-                                    std::move(envelope));
+  if (credentials_ && envelope.origin.user.empty()) {
+    envelope.origin.user = local_user(credentials_->user);
+  }
+  // A program of this machine submits; everybody else relays, and no octet of that is ours to
+  // change.
+  const bool submits = peer_.is_unix() && !options.lmtp && envelope.body != BodyType::binary_mime;
+  MissingFields missing;
+  if (submits) {
+    missing =
+        missing_fields(envelope, options.hostname, admission_.new_id().to_string(), clock_.now());
+  }
+  const std::uint64_t header_max = options.header;
+  std::unique_ptr<smtp::ContentReceiver> receiver = std::make_unique<Receiver>(
+      admission_, state_->statistics, clock_, std::move(options), std::move(envelope));
+  if (!submits) return receiver;
+  return std::make_unique<SubmissionReceiver>(std::move(receiver), std::move(missing), header_max);
 }
 
 bool ClientHandler::under_stress() const {
@@ -104,6 +121,7 @@ void ClientHandler::ended(const smtp::ServerReport& report) {
   const auto level = orderly ? log::Level::info : log::Level::warning;
   log::Line(level, "connection_ended")
       .field("client", peer_.to_string())
+      .field("user", credentials_ ? local_user(credentials_->user) : std::string())
       .field("name", report.client_name)
       .field("cause", report.cause)
       .field("tls", report.tls)

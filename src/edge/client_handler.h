@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ bool may_relay(const Profile& profile, const Endpoint& peer, const Endpoint& loc
 /// Runs on: the connection's loop.
 class ClientHandler final : public smtp::ServerHandler {
  public:
+  /// `credentials`: of a client on a Unix socket.
   ClientHandler(Admission& admission, Clock& clock, std::shared_ptr<EdgeState> state,
-                std::shared_ptr<const Profile> profile, Endpoint peer, bool relays,
+                std::shared_ptr<const Profile> profile, Endpoint peer,
+                std::optional<PeerCredentials> credentials, bool relays,
                 std::shared_ptr<WakeList> wakes);
   ~ClientHandler() override;
 
@@ -61,6 +64,7 @@ class ClientHandler final : public smtp::ServerHandler {
   std::shared_ptr<EdgeState> state_;
   std::shared_ptr<const Profile> profile_;
   const Endpoint peer_;
+  const std::optional<PeerCredentials> credentials_;
   const bool relays_;
   std::shared_ptr<WakeList> wakes_;
   WakeList::iterator wake_;  // end: none

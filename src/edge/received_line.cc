@@ -17,8 +17,17 @@ std::string harmless_name(std::string_view name) {
   return result.empty() ? "unknown" : result;
 }
 
-std::string address_literal(const std::string& address) {
-  if (address.empty() || address.front() == '/') return "local";
+/// "userid 1000" of a user of this machine, else "".
+std::string user_of(const Origin& origin) {
+  return origin.user.starts_with("uid:") ? "userid " + harmless_name(origin.user.substr(4)) : "";
+}
+
+std::string address_literal(const Origin& origin) {
+  const std::string& address = origin.client_address;
+  if (address.empty() || address.front() == '/') {
+    const std::string user = user_of(origin);
+    return user.empty() ? "local" : "local, " + user;
+  }
   if (address.find(':') != std::string::npos) return "[IPv6:" + address + "]";
   return "[" + address + "]";
 }
@@ -28,14 +37,21 @@ std::string address_literal(const std::string& address) {
 std::string received_line(const Envelope& envelope, const std::string& hostname, const QueueId& id,
                           Time now) {
   const Origin& origin = envelope.origin;
-  std::string line = "Received: from " + harmless_name(origin.client_name) + " (" +
-                     address_literal(origin.client_address) + ")\r\n\tby " + hostname + " with " +
-                     origin.protocol;
+  std::string line = "Received: ";
+  if (origin.protocol == "local") {
+    // Nobody spoke a protocol: there is no name to tell after `from`, and no `with` (§4.4).
+    line += "by " + hostname + " (Mansio, from " + user_of(origin) + ")";
+  } else {
+    line += "from " + harmless_name(origin.client_name) + " (" + address_literal(origin) +
+            ")\r\n\tby " + hostname + " with " + origin.protocol;
+  }
   if (!origin.tls.empty()) line += " (" + origin.tls + ")";
   line += "\r\n\tid " + id.to_string();
   // Naming one of several recipients would tell it to the others (RFC 5321 §7.2).
   if (envelope.recipients.size() == 1) {
-    line += "\r\n\tfor <" + envelope.recipients.front().address.to_string() + ">";
+    // A U-label that has another form must not make the header need SMTPUTF8.
+    const Address& address = envelope.recipients.front().address;
+    line += "\r\n\tfor <" + ascii_address(address).value_or(address).to_string() + ">";
   }
   return line + ";\r\n\t" + to_rfc5322(now) + "\r\n";
 }

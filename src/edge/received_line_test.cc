@@ -27,6 +27,19 @@ TEST(ReceivedLine, NamesFromByWithIdForAndDate) {
             "\tSun, 1 Mar 2026 12:00:00 +0000\r\n");
 }
 
+TEST(ReceivedLine, IsAsciiUnlessTheRecipientCannotBe) {
+  Envelope international = envelope();
+  international.origin.protocol = "UTF8SMTP";
+  international.recipients[0].address = {"b", "b\u00FCcher.example"};
+  const std::string line = received_line(international, "mx.example", QueueId{}, now);
+  EXPECT_NE(line.find("with UTF8SMTP\r\n"), std::string::npos);
+  EXPECT_NE(line.find("for <b@xn--bcher-kva.example>"), std::string::npos);
+  international.recipients[0].address.local = "\u00FC";
+  EXPECT_NE(received_line(international, "mx.example", QueueId{}, now)
+                .find("for <\u00FC@b\u00FCcher.example>"),
+            std::string::npos);
+}
+
 TEST(ReceivedLine, NamesNoneOfSeveralRecipients) {
   Envelope two = envelope();
   two.recipients.push_back(two.recipients.front());
@@ -43,6 +56,19 @@ TEST(ReceivedLine, ShowsIpv6TlsAndLocalSockets) {
   EXPECT_NE(line.find("with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"), std::string::npos);
   other.origin.client_address = "";
   EXPECT_NE(received_line(other, "mx.example", QueueId{}, now).find("(local)"), std::string::npos);
+}
+
+TEST(ReceivedLine, NamesTheUserOfThisMachine_R22) {
+  Envelope local = envelope();
+  local.origin.client_address = "/run/mansio/submit.sock";
+  local.origin.user = "uid:1000";
+  EXPECT_TRUE(
+      received_line(local, "mx.example", QueueId{}, now)
+          .starts_with("Received: from client.example (local, userid 1000)\r\n\tby mx.example "
+                       "with ESMTP\r\n"));
+  local.origin.protocol = "local";
+  EXPECT_TRUE(received_line(local, "mx.example", QueueId{}, now)
+                  .starts_with("Received: by mx.example (Mansio, from userid 1000)\r\n\tid 0"));
 }
 
 TEST(ReceivedLine, KeepsAHostileNameInItsPlace) {

@@ -51,6 +51,7 @@ Receiver::Receiver(Admission& admission, EdgeStatistics& statistics, Clock& cloc
   size_ = memory_.size();
   // Nobody is refused for what we put on top ourselves.
   line_max_ = std::max(options_.line, scanner_.so_far().longest_line);
+  if (envelope_.body == BodyType::binary_mime) text_.emplace(false, false);
 }
 
 Receiver::~Receiver() { release_memory(); }
@@ -86,13 +87,23 @@ std::optional<Reply> Receiver::over_limit() const {
 
 /// What went to the spool cannot be re-encoded any more.
 std::optional<Reply> Receiver::too_long_to_stream() const {
+  if (long_lines_allowed()) return std::nullopt;
   if (!writer_ || scanner_.so_far().longest_line <= line_max_) return std::nullopt;
   if (size_ <= options_.content_in_memory) return no_room();  // of memory, just now
   return not_shortened(line_max_, "is too large to be re-encoded");
 }
 
+/// Until it is known not to be.
+void Receiver::look_for_text(std::string_view octets) {
+  if (!text_) return;
+  std::string ignored;
+  text_->decode(octets, ignored);
+  if (text_->bare_newline() || text_->nul() || text_->longest_line() > line_max_) text_.reset();
+}
+
 Task<std::optional<Reply>> Receiver::write(std::string_view octets) {
   scanner_.feed(octets);
+  look_for_text(octets);
   size_ += octets.size();
   std::optional<Reply> refusal = over_limit();
   if (refusal) co_return refusal;
@@ -198,7 +209,13 @@ Task<smtp::ContentVerdict> Receiver::finish() {
   submission.content.id = id_;
   submission.content.facts = scanner_.finish();
   std::optional<Reply> refusal = over_limit();
-  if (!refusal && submission.content.facts.longest_line > line_max_) {
+  if (text_) {
+    std::string ignored;
+    text_->finish(ignored);
+    if (!text_->bare_newline()) envelope_.body = BodyType::eight_bit_mime;
+  }
+  const bool too_long = submission.content.facts.longest_line > line_max_;
+  if (!refusal && too_long && !long_lines_allowed()) {
     refusal = co_await shorten_lines();
     submission.content.facts = scanner_.finish();
   }
@@ -215,6 +232,7 @@ Task<smtp::ContentVerdict> Receiver::finish() {
   }
   const std::string sender = envelope_.reverse_path.to_string();
   const std::string protocol = envelope_.origin.protocol;
+  const std::string user = envelope_.origin.user;
   submission.envelope = std::move(envelope_);
   auto admitting = admission_.admit(std::move(submission));
   const Admitted admitted = co_await std::move(admitting);
@@ -224,6 +242,7 @@ Task<smtp::ContentVerdict> Receiver::finish() {
         .field("id", admitted.id.to_string())
         .field("protocol", protocol)
         .field("client", client_)
+        .field("user", user)
         .field("sender", sender)
         .field("recipients", recipients_)
         .field("size", size_);

@@ -1,6 +1,8 @@
 // Takes the content of one message: puts the Received line on top, keeps what is small in memory
 // and streams what is not to the spool, checks header and hop limits, re-encodes what has lines
 // that are too long, and hands it all to the queue: what it acknowledges is what will be sent.
+// Content that came as BODY=BINARYMIME is kept octet for octet; if nothing in it needs that, the
+// envelope says 8BITMIME from here on, so that more hosts can take it.
 #pragma once
 
 #include <memory>
@@ -9,6 +11,7 @@
 
 #include "edge/admission.h"
 #include "edge/edge_statistics.h"
+#include "smtp/chunk_decoder.h"
 #include "smtp/server.h"
 
 namespace mansio::edge {
@@ -37,6 +40,9 @@ class Receiver final : public smtp::ContentReceiver {
  private:
   struct Append;
 
+  bool long_lines_allowed() const { return envelope_.body == BodyType::binary_mime; }
+
+  void look_for_text(std::string_view octets);
   std::optional<Reply> over_limit() const;
   std::optional<Reply> too_long_to_stream() const;
   Task<std::optional<Reply>> shorten_lines();
@@ -57,6 +63,7 @@ class Receiver final : public smtp::ContentReceiver {
   const std::string client_;  // for logs
 
   ContentScanner scanner_;
+  std::optional<smtp::ChunkDecoder> text_;  // of binary content: is it text after all?
   std::size_t line_max_ = 0;
   std::uint64_t size_ = 0;
   std::string memory_;

@@ -25,6 +25,7 @@ class ReceiverTest : public ::testing::Test {
       envelope.recipients.push_back(recipient);
     }
     options_.hostname = hostname_;
+    envelope.body = body_;
     receiver_ =
         std::make_unique<Receiver>(admission_, statistics_, clock_, options_, std::move(envelope));
   }
@@ -53,6 +54,7 @@ class ReceiverTest : public ::testing::Test {
   ReceiverOptions options_;
   std::string hostname_ = "mx.example";
   std::size_t recipients_ = 1;
+  BodyType body_ = BodyType::seven_bit;
   std::unique_ptr<Receiver> receiver_;
 };
 
@@ -244,6 +246,47 @@ TEST_F(ReceiverTest, RefusesLongLinesThatCannotBeReencoded_I17) {
   EXPECT_FALSE(write("\r\n" + long_line));
   EXPECT_EQ(first_reply(finish()).substr(0, 9), "452 4.3.1");
   EXPECT_TRUE(admission_.submissions.empty());
+}
+
+TEST_F(ReceiverTest, KeepsBinaryContentOctetForOctet_R48) {
+  body_ = BodyType::binary_mime;
+  for (const std::string& body : {std::string(5000, 'x') + "\r\n", std::string("a\nb"),
+                                  std::string("a\0b\r\n", 5), std::string("a\r")}) {
+    make();
+    EXPECT_FALSE(write("Subject: x\r\n\r\n"));
+    EXPECT_FALSE(write(body));
+    EXPECT_TRUE(first_reply(finish()).starts_with("250 2.0.0"));
+    const Submission& submission = admission_.submissions.back();
+    EXPECT_TRUE(submission.content.octets->ends_with("Subject: x\r\n\r\n" + body));
+    EXPECT_EQ(submission.envelope.body, BodyType::binary_mime);
+  }
+}
+
+TEST_F(ReceiverTest, StreamsBinaryContentWhateverItsLines_R48) {
+  body_ = BodyType::binary_mime;
+  options_.content_in_memory = 1000;
+  make();
+  EXPECT_FALSE(write("Subject: x\r\n\r\n"));
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(write(std::string(5000, 'x')));
+  EXPECT_TRUE(first_reply(finish()).starts_with("250 2.0.0"));
+  EXPECT_EQ(admission_.submissions.back().envelope.body, BodyType::binary_mime);
+}
+
+TEST_F(ReceiverTest, KnowsBinaryContentThatIsTextAfterAll_R48) {
+  body_ = BodyType::binary_mime;
+  make();
+  EXPECT_FALSE(write("Subject: x\r\n\r"));
+  EXPECT_FALSE(write("\n\xc3\xbc\r\n"));
+  EXPECT_TRUE(first_reply(finish()).starts_with("250 2.0.0"));
+  EXPECT_EQ(admission_.submissions.back().envelope.body, BodyType::eight_bit_mime);
+}
+
+TEST_F(ReceiverTest, HoldsBinaryContentToTheLimitsOfItsHeader) {
+  body_ = BodyType::binary_mime;
+  options_.header = 2000;
+  make();
+  write("A: " + std::string(3000, 'x'));
+  EXPECT_TRUE(first_reply(finish()).starts_with("552 5.3.4"));
 }
 
 TEST_F(ReceiverTest, NeverRefusesForItsOwnReceivedLine_I17) {

@@ -7,6 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.h"
+#include "settings/addresses.h"
 
 namespace mansio::edge {
 namespace {
@@ -78,6 +79,7 @@ struct SmtpEdge::Loop {
 struct SmtpEdge::Door {
   std::string protocol;
   Endpoint configured;
+  unsigned mode = net::private_socket_mode;
   std::shared_ptr<Listener> listener;
   std::shared_ptr<const Profile> profile;  // guarded by SmtpEdge::mutex_
   std::atomic<bool> closed{false};
@@ -124,9 +126,11 @@ SmtpEdge::Doors SmtpEdge::make_doors(const settings::Settings& settings, const D
     auto door = std::make_shared<Door>();
     door->protocol = listener.protocol;
     door->configured = listener.address;
+    door->mode = settings::mode_of(listener.mode);
     door->profile = make_profile(settings, listener, ports_);
     for (const auto& old : open) {
-      if (old->configured == door->configured && old->protocol == door->protocol) {
+      if (old->configured == door->configured && old->protocol == door->protocol &&
+          old->mode == door->mode) {
         door->listener = old->listener;
       }
     }
@@ -161,7 +165,8 @@ void SmtpEdge::use(const settings::Settings& settings, Doors doors) {
 
 void SmtpEdge::start() {
   const asio::any_io_executor& first = loops_.front()->executor;
-  for (const auto& door : doors_) door->listener = ports_.listen(first, door->configured);
+  for (const auto& door : doors_)
+    door->listener = ports_.listen(first, door->configured, door->mode);
   for (const auto& door : doors_) admit_clients(door);
 }
 
@@ -175,7 +180,7 @@ void SmtpEdge::reload(std::shared_ptr<const settings::Settings> settings) {
   Doors fresh;
   for (const auto& door : doors) {
     if (door->listener) continue;
-    door->listener = ports_.listen(loops_.front()->executor, door->configured);
+    door->listener = ports_.listen(loops_.front()->executor, door->configured, door->mode);
     fresh.push_back(door);
   }
   use(*settings, doors);
@@ -304,8 +309,9 @@ Task<void> SmtpEdge::serve(std::unique_ptr<Stream> stream, std::shared_ptr<Place
                            std::shared_ptr<const Profile> profile, bool relays, Loop& loop) {
   smtp::ServerOptions options = profile->options;
   const Endpoint peer = stream->peer();
-  auto handler = std::make_shared<ClientHandler>(ports_.admission, ports_.clock, state_, profile,
-                                                 peer, relays, loop.wakes);
+  auto handler =
+      std::make_shared<ClientHandler>(ports_.admission, ports_.clock, state_, profile, peer,
+                                      stream->peer_credentials(), relays, loop.wakes);
   auto serving =
       smtp::serve(std::move(stream), std::move(options), std::move(handler), ports_.clock);
   co_await std::move(serving);

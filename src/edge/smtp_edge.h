@@ -29,7 +29,10 @@ class SmtpEdge {
     std::vector<boost::asio::any_io_executor> loops;
     /// Descriptors that the process may open; at most half of them become connections. 0: unknown.
     std::size_t descriptors = 0;
-    std::function<std::unique_ptr<Listener>(boost::asio::any_io_executor, const Endpoint&)> listen;
+    /// The last argument: permissions of a Unix socket's file.
+    std::function<std::unique_ptr<Listener>(boost::asio::any_io_executor, const Endpoint&,
+                                            unsigned)>
+        listen;
     std::function<std::shared_ptr<TlsContext>(const net::TlsOptions&)> make_tls;
   };
 

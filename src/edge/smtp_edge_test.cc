@@ -100,9 +100,8 @@ class SmtpEdgeTest : public ::testing::Test {
 
   void start() {
     SmtpEdge::Ports ports = SmtpEdge::ports(admission_, clock_, {context_.get_executor()}, 0);
-    ports.listen = [this](boost::asio::any_io_executor executor, const Endpoint& endpoint) {
-      return network_.listen(std::move(executor), endpoint);
-    };
+    ports.listen = [this](boost::asio::any_io_executor executor, const Endpoint& endpoint,
+                          unsigned) { return network_.listen(std::move(executor), endpoint); };
     edge_ = std::make_unique<SmtpEdge>(std::move(ports),
                                        std::make_shared<const settings::Settings>(settings_));
     edge_->start();
