@@ -432,10 +432,12 @@ QuotedReply quoted_reply(std::string_view text) {
   for (std::size_t i = 0; i + 2 < text.size(); ++i) {
     if (text[i] != '4' && text[i] != '5') continue;
     const char before = i == 0 ? ' ' : text[i - 1];
-    if (is_digit(before) || before == '.' || before == '-' || before == '@' ||
-        (before >= 'a' && before <= 'z') || (before >= 'A' && before <= 'Z')) {
+    if (is_digit(before) || before == '.' || before == '@' || (before >= 'a' && before <= 'z') ||
+        (before >= 'A' && before <= 'Z')) {
       continue;
     }
+    const bool dotted = text[i + 1] == '.';
+    if (before == '-' && !dotted) continue;  // "550-5.1.1 ..." is a line of several
     const std::string_view rest = text.substr(i);
     if (is_digit(rest[1]) && is_digit(rest[2])) {
       const char behind = rest.size() > 3 ? rest[3] : ' ';
