@@ -333,4 +333,12 @@ std::string destination_of(const Address& address, std::string_view local_domain
   return destination;
 }
 
+std::optional<Address> ascii_address(const Address& address) {
+  if (!is_ascii(address.local)) return std::nullopt;
+  if (is_ascii(address.domain)) return address;
+  const auto domain = to_a_labels(address.domain);
+  if (!domain) return std::nullopt;
+  return Address{address.local, *domain};
+}
+
 }  // namespace mansio

@@ -49,6 +49,10 @@ Result<Path> parse_path(std::string_view text, bool allow_utf8);
 /// `local_domain`.
 std::string destination_of(const Address& address, std::string_view local_domain);
 
+/// The address as a peer without SMTPUTF8 can take it: the same octets, or with A-labels if only its
+/// domain is not ASCII. nullopt: there is no such form.
+std::optional<Address> ascii_address(const Address& address);
+
 }  // namespace mansio
 
 template <>

@@ -286,6 +286,15 @@ TEST(Destination, IsTheDomainInLowerCaseWithoutTheFinalDot) {
             "xn--bcher-kva.example");  // R52
 }
 
+TEST(Address, HasAnAsciiFormIfOnlyItsDomainNeedsOne_R51) {
+  EXPECT_EQ(ascii_address({"Jos", "B\u00DCCHER.example"})->to_string(),
+            "Jos@xn--bcher-kva.example");
+  EXPECT_EQ(ascii_address({"\"a b\"", "X.Example"})->to_string(), "\"a b\"@X.Example");
+  EXPECT_EQ(ascii_address({})->to_string(), "");
+  EXPECT_FALSE(ascii_address({"jos\u00E9", "x.example"}));
+  EXPECT_FALSE(ascii_address({"jos", "a\u2100b.example"}));
+}
+
 TEST(Address, RefusesADomainWithoutAnAsciiForm_I15) {
   EXPECT_EQ(error_of("u@a\u2100b.example", true), AddressError::domain_invalid);
   EXPECT_EQ(error_of("u@\u00FC.xn--zzzzzzzz.example", true), AddressError::domain_invalid);

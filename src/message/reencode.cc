@@ -10,6 +10,7 @@ namespace mansio {
 namespace {
 
 constexpr int nesting_max = 20;
+constexpr std::size_t text_line_max = 998;  // RFC 5321 §4.5.3.1.6
 
 bool has_8bit(std::string_view octets) {
   return std::any_of(octets.begin(), octets.end(),
@@ -23,6 +24,16 @@ bool has_longer_line(std::string_view octets, std::size_t line_max) {
     if (length > line_max) return true;
     if (newline == std::string_view::npos) return false;
     octets.remove_prefix(newline + 2);
+  }
+  return false;
+}
+
+/// NUL, or a CR or LF that stands alone: DATA can carry neither.
+bool holds_no_text(std::string_view octets) {
+  if (octets.find('\0') != std::string_view::npos) return true;
+  for (std::size_t at = octets.find_first_of("\r\n"); at != std::string_view::npos;
+       at = octets.find_first_of("\r\n", at + 2)) {
+    if (octets.substr(at, 2) != "\r\n") return true;
   }
   return false;
 }
@@ -100,6 +111,12 @@ std::string boundary_of(const std::string& content_type) {
   return boundary;
 }
 
+/// Does the header of this part say that it is binary? Only an exact word counts.
+bool says_binary(std::string_view part) {
+  const std::string header = to_lower(part.substr(0, part.find("\r\n\r\n")));
+  return header.find("content-transfer-encoding: binary") != std::string::npos;
+}
+
 bool is_signature(const Field& field) {
   return field.name == "dkim-signature" || field.name == "domainkey-signature" ||
          field.name == "arc-seal" || field.name == "arc-message-signature";
@@ -139,6 +156,7 @@ bool fold(std::string_view field, std::size_t line_max, std::string& out) {
 /// What a message must not hold any more.
 struct Rules {
   bool seven_bit = false;
+  bool text = false;         // no NUL, no CR or LF that stands alone, and no part says `binary`
   std::size_t line_max = 0;  // 0: any
 };
 
@@ -156,14 +174,17 @@ class Converter {
   }
 
   bool breaks_rules(std::string_view octets) const {
-    return (rules_.seven_bit && has_8bit(octets)) ||
+    return (rules_.seven_bit && has_8bit(octets)) || (rules_.text && holds_no_text(octets)) ||
            (rules_.line_max > 0 && has_longer_line(octets, rules_.line_max));
   }
 
   /// What the peer wrote, fit for a reply.
   static std::string shown(std::string_view text) { return escape(text.substr(0, 40)); }
 
-  const char* what() const { return rules_.seven_bit ? "8-bit characters" : "long lines"; }
+  const char* what() const {
+    if (rules_.text) return "binary content";
+    return rules_.seven_bit ? "8-bit characters" : "long lines";
+  }
 
   bool write_fields(const Part& part, bool with_encoding, std::string& out);
   bool write_header(const Part& part, bool whole, std::string_view encoding, std::string& out);
@@ -205,7 +226,8 @@ bool Converter::write_header(const Part& part, bool whole, std::string_view enco
 
 bool Converter::convert(std::string_view octets, const char* kind_by_default, int depth,
                         std::string& out) {
-  if (!breaks_rules(octets)) {
+  // Clean content may keep its label as a whole, but not among parts that are converted.
+  if (!breaks_rules(octets) && !(rules_.text && depth > 0 && says_binary(octets))) {
     out += octets;
     return true;
   }
@@ -216,6 +238,9 @@ bool Converter::convert(std::string_view octets, const char* kind_by_default, in
     if (rules_.seven_bit && has_8bit(field.octets)) {
       return refuse("its header holds 8-bit characters");
     }
+    if (rules_.text && holds_no_text(field.octets)) {
+      return refuse("its header holds NUL, or a CR or LF that stands alone");
+    }
     if (is_signature(field)) return refuse("it is signed");
   }
   bool twice = false;
@@ -224,7 +249,15 @@ bool Converter::convert(std::string_view octets, const char* kind_by_default, in
   if (twice) return refuse("a MIME field comes twice");
   const std::string kind = type == nullptr ? kind_by_default : to_lower(type->value);
   if (is_sealed(kind)) return refuse("it is signed or encrypted");
+  const std::string how = encoding == nullptr ? "7bit" : to_lower(encoding->value);
   if (!breaks_rules(part->body)) {
+    if (rules_.text && how == "binary") {
+      if (!write_header(*part, depth == 0, has_8bit(part->body) ? "8bit" : "7bit", out)) {
+        return false;
+      }
+      out += part->body;
+      return true;
+    }
     if (!write_fields(*part, true, out)) return false;
     out += part->empty_line;
     out += part->body;
@@ -234,9 +267,9 @@ bool Converter::convert(std::string_view octets, const char* kind_by_default, in
     write_returned_header(*part, out);
     return true;
   }
-  const std::string how = encoding == nullptr ? "7bit" : to_lower(encoding->value);
   if (kind.starts_with("multipart/")) {
-    if (how != "8bit" && how != "7bit" && (rules_.seven_bit || how != "binary")) {
+    const bool binary_allowed = rules_.text || !rules_.seven_bit;
+    if (how != "8bit" && how != "7bit" && (!binary_allowed || how != "binary")) {
       return refuse("a multipart says " + shown(how));
     }
     return convert_multipart(*part, *type, depth, out);
@@ -257,9 +290,14 @@ void Converter::write_returned_header(const Part& part, std::string& out) {
 /// A part that holds no others.
 bool Converter::convert_body(const Part& part, const std::string& kind, const std::string& encoding,
                              bool whole, std::string& out) {
-  if (rules_.seven_bit && encoding != "8bit" && encoding != "7bit") {
+  const bool labelled = encoding == "8bit" || encoding == "7bit";
+  const bool plain = labelled || encoding == "binary";
+  const bool no_text = rules_.text && holds_no_text(part.body);
+  const bool not_encoded = no_text || (rules_.seven_bit && has_8bit(part.body));
+  if (not_encoded && !labelled && !(rules_.text && encoding == "binary")) {
     // What claims another encoding and holds 8-bit octets is broken; converting would hide that.
-    return refuse("a part with 8-bit content says " + shown(encoding));
+    return refuse(std::string("a part with ") + (no_text ? "binary" : "8-bit") + " content says " +
+                  shown(encoding));
   }
   if (kind.starts_with("message/")) return refuse(std::string("it holds a message with ") + what());
   if (encoding == "quoted-printable" || encoding == "base64") {
@@ -270,9 +308,7 @@ bool Converter::convert_body(const Part& part, const std::string& kind, const st
     out += *body;
     return true;
   }
-  if (encoding != "8bit" && encoding != "7bit" && encoding != "binary") {
-    return refuse("a part with long lines says " + shown(encoding));
-  }
+  if (!plain) return refuse("a part with long lines says " + shown(encoding));
   const bool is_text = kind.starts_with("text/") && encoding != "binary" &&
                        part.body.find('\0') == std::string_view::npos;
   if (!write_header(part, whole, is_text ? "quoted-printable" : "base64", out)) return false;
@@ -353,6 +389,14 @@ std::optional<std::string> converted(std::string_view message, const Rules& rule
 std::optional<std::string> to_seven_bit(std::string_view message, std::string& why) {
   Rules rules;
   rules.seven_bit = true;
+  return converted(message, rules, why);
+}
+
+std::optional<std::string> to_text(std::string_view message, bool seven_bit, std::string& why) {
+  Rules rules;
+  rules.seven_bit = seven_bit;
+  rules.text = true;
+  rules.line_max = text_line_max;
   return converted(message, rules, why);
 }
 

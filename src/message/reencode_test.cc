@@ -308,5 +308,111 @@ TEST(ShortLines, NeverLetsALongLineThrough) {
   }
 }
 
+std::string as_text(const std::string& message, bool seven_bit = false) {
+  std::string why;
+  const std::optional<std::string> converted = to_text(message, seven_bit, why);
+  if (!converted) return "refused: " + why;
+  EXPECT_EQ(converted->find('\0'), std::string::npos);
+  std::string without = *converted;
+  for (std::size_t at = 0; (at = without.find("\r\n", at)) != std::string::npos;)
+    without.erase(at, 2);
+  EXPECT_EQ(without.find_first_of("\r\n"), std::string::npos);
+  return *converted;
+}
+
+TEST(BinaryToText, LeavesWhatDataCanCarryAlone_R48) {
+  const std::string message = "Content-Transfer-Encoding: binary\r\n\r\nhello \xc3\xbc\r\n.\r\n";
+  EXPECT_EQ(as_text(message), message);
+}
+
+TEST(BinaryToText, EncodesBinaryPartsInBase64_R48) {
+  EXPECT_EQ(as_text("MIME-Version: 1.0\r\nContent-Type: application/x\r\n"
+                    "Content-Transfer-Encoding: binary\r\n\r\n" +
+                    std::string("\0\n\r", 3)),
+            "MIME-Version: 1.0\r\nContent-Type: application/x\r\n"
+            "Content-Transfer-Encoding: base64\r\n\r\nAAoN\r\n");
+}
+
+TEST(BinaryToText, EncodesTextWithLoneNewlinesWithoutLoss_R48) {
+  EXPECT_EQ(as_text("MIME-Version: 1.0\r\nContent-Type: text/plain\r\n"
+                    "Content-Transfer-Encoding: binary\r\n\r\na\nb\r\n"),
+            "MIME-Version: 1.0\r\nContent-Type: text/plain\r\n"
+            "Content-Transfer-Encoding: base64\r\n\r\nYQpiDQo=\r\n");
+  EXPECT_EQ(as_text("A: b\r\n\r\na\nb\r\n"),
+            "A: b\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            "a=0Ab\r\n");
+  EXPECT_NE(as_text("A: b\r\n\r\n" + std::string(999, 'x') + "\r\n").find("=\r\n"),
+            std::string::npos);
+}
+
+TEST(BinaryToText, ConvertsThePartsOfAMultipart_R48) {
+  EXPECT_EQ(as_text("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+                    "Content-Transfer-Encoding: binary\r\n\r\n--b\r\n\r\nplain\r\n--b\r\n"
+                    "Content-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\n\n\n\r\n"
+                    "--b\r\nContent-Transfer-Encoding: binary\r\n\r\n\xc3\xbc\r\n--b--\r\n"),
+            "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+            "Content-Transfer-Encoding: 8bit\r\n\r\n--b\r\n\r\nplain\r\n--b\r\n"
+            "Content-Type: image/x\r\nContent-Transfer-Encoding: base64\r\n\r\nCgoK\r\n\r\n"
+            "--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xc3\xbc\r\n--b--\r\n");
+}
+
+TEST(BinaryToText, GivesSevenBitsWhereThatIsAsked_R48) {
+  const std::string out = as_text(
+      "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+      "Content-Transfer-Encoding: binary\r\n\r\n--b\r\n\r\n\xc3\xbc\r\n--b\r\n"
+      "Content-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\xff\r\n"
+      "--b--\r\n",
+      true);
+  EXPECT_NE(out.find("=C3=BC"), std::string::npos);
+  EXPECT_NE(out.find("/w=="), std::string::npos);
+  for (const char c : out) EXPECT_GE(static_cast<signed char>(c), 0);
+}
+
+TEST(BinaryToText, WrapsWhatIsEncodedAlready) {
+  const std::string out = as_text("MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+                                  std::string(1200, 'A') + "\r\n");
+  EXPECT_NE(out.find("Content-Transfer-Encoding: base64"), std::string::npos);
+  EXPECT_LT(out.find("\r\n", 70), 160u);
+}
+
+TEST(BinaryToText, RefusesWhatItMustNotTouchOrDoesNotUnderstand_R48) {
+  EXPECT_EQ(as_text("DKIM-Signature: v=1\r\n\r\na\nb\r\n"), "refused: it is signed");
+  EXPECT_EQ(as_text("A: b\nC: d\r\n\r\nx\r\n"),
+            "refused: its header holds NUL, or a CR or LF that stands alone");
+  EXPECT_EQ(as_text("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+                    "A: b\r\n\r\na\nb"),
+            "refused: it holds a message with binary content");
+  EXPECT_EQ(as_text("Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\na\n\r\n--b--"),
+            "refused: it is signed or encrypted");
+  EXPECT_EQ(as_text("Content-Transfer-Encoding: base64\r\n\r\nAA\nAA\r\n"),
+            "refused: a part with binary content says base64");
+  EXPECT_EQ(
+      as_text("Content-Type: multipart/mixed; boundary=b\r\n\r\na\n\r\n--b\r\n\r\nx\r\n--b--"),
+      "refused: binary content stand outside of its parts");
+}
+
+TEST(BinaryToText, NeverLetsThroughWhatDataCannotCarry_R48) {
+  SeededRandom random(20261122);
+  const std::vector<std::string> pieces = {"A: b\r\n",
+                                           "Content-Type: text/plain\r\n",
+                                           "Content-Type: multipart/mixed; boundary=b\r\n",
+                                           "Content-Transfer-Encoding: binary\r\n",
+                                           "\r\n",
+                                           "--b\r\n",
+                                           "--b--\r\n",
+                                           "\n",
+                                           "\r",
+                                           std::string(1, '\0'),
+                                           std::string(1000, 'x'),
+                                           "\xc3\xbc",
+                                           "text\r\n",
+                                           "=\r\n"};
+  for (int round = 0; round < 3000; ++round) {
+    std::string message;
+    for (int i = 0; i < 12; ++i) message += pieces[random.below(pieces.size())];
+    as_text(message, round % 2 == 0);
+  }
+}
+
 }  // namespace
 }  // namespace mansio

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t read_size = 4096;
 constexpr std::size_t write_size = 64 * 1024;
+/// Each chunk waits for its reply: large enough for that to cost little, small enough for memory.
+constexpr std::size_t chunk_size = 256 * 1024;
 
 /// RFC 5321 §4.2.1 knows 4.0.0-like classes only for what peers say; our own answers carry none.
 Answer own_answer(Stage stage, Cause cause, std::string text) {
@@ -20,6 +22,16 @@ Answer own_answer(Stage stage, Cause cause, std::string text) {
   answer.stage = stage;
   answer.cause = cause;
   answer.reply.text = std::move(text);
+  return answer;
+}
+
+/// BDAT asks for no leave: a recipient is enough.
+Answer chunks_may_come(const Transaction& transaction) {
+  Answer answer;
+  if (!transaction.mail.positive() || transaction.accepted() == 0) return answer;
+  answer.stage = Stage::data;
+  answer.cause = Cause::reply;
+  answer.reply.code = 354;
   return answer;
 }
 
@@ -224,11 +236,16 @@ Task<Answer> ClientSession::recipient(Transaction& transaction, std::size_t inde
   const Recipient& recipient =
       transaction.envelope->recipients.at(transaction.recipients.at(index));
   transaction.recipient[index] =
-      co_await command(Stage::rcpt, rcpt_command(recipient, offered_), options_.timeouts.recipient);
+      co_await command(Stage::rcpt, rcpt_command(recipient, transaction.facts, offered_),
+                       options_.timeouts.recipient);
   co_return transaction.recipient[index];
 }
 
 Task<Answer> ClientSession::data(Transaction& transaction) {
+  if (transaction.facts.binary) {
+    transaction.data = chunks_may_come(transaction);
+    co_return transaction.data;
+  }
   transaction.data = co_await command(Stage::data, simple_command("DATA"), options_.timeouts.data);
   co_return transaction.data;
 }
@@ -257,9 +274,10 @@ void ClientSession::queue_envelope(Transaction& transaction) {
   transaction.recipient.assign(transaction.recipients.size(), Answer{});
   output_ += mail_command(*transaction.envelope, transaction.facts, offered_);
   for (const std::uint32_t index : transaction.recipients) {
-    output_ += rcpt_command(transaction.envelope->recipients.at(index), offered_);
+    output_ +=
+        rcpt_command(transaction.envelope->recipients.at(index), transaction.facts, offered_);
   }
-  output_ += simple_command("DATA");
+  if (!transaction.facts.binary) output_ += simple_command("DATA");
 }
 
 Task<void> ClientSession::read_envelope(Transaction& transaction) {
@@ -270,7 +288,11 @@ Task<void> ClientSession::read_envelope(Transaction& transaction) {
     if (closing_) break;
     answer = co_await read_answer(Stage::rcpt, options_.timeouts.recipient);
   }
-  if (!closing_) transaction.data = co_await read_answer(Stage::data, options_.timeouts.data);
+  if (transaction.facts.binary) {
+    if (usable()) transaction.data = chunks_may_come(transaction);
+  } else if (!closing_) {
+    transaction.data = co_await read_answer(Stage::data, options_.timeouts.data);
+  }
   if (!broken_ && !closing_ && unexpected_input(Stage::data)) {
     disbelieve(transaction);
   }
@@ -315,6 +337,10 @@ Task<void> ClientSession::recover(Transaction& transaction) {
 Task<void> ClientSession::content(Transaction& transaction, BodySource& source,
                                   const std::function<void()>& before_dot) {
   MANSIO_ASSERT(transaction.data_accepted() && transaction.accepted() != 0);
+  if (transaction.facts.binary) {
+    co_await content_in_chunks(transaction, source, before_dot);
+    co_return;
+  }
   // What is queued follows the dot.
   std::string queued = std::exchange(output_, {});
   DataEncoder encoder;
@@ -350,6 +376,50 @@ Task<void> ClientSession::content(Transaction& transaction, BodySource& source,
   if (before_dot) before_dot();
   transaction.dot_written = true;
   co_await flush(Stage::final_dot, options_.timeouts.block);
+}
+
+Task<void> ClientSession::content_in_chunks(Transaction& transaction, BodySource& source,
+                                            const std::function<void()>& before_dot) {
+  std::string queued = std::exchange(output_, {});
+  std::string chunk;
+  for (;;) {
+    const Result<std::string_view> piece = co_await source.next();
+    if (!piece) {
+      // The peer never gets a LAST, and drops what it has.
+      break_off(Cause::local, "the content cannot be read: " + piece.error().message());
+      transaction.content = broken_answer(Stage::body);
+      co_return;
+    }
+    if (piece->empty()) break;
+    // A chunk leaves once it is known not to be the last.
+    if (chunk.size() + piece->size() > chunk_size && !chunk.empty()) {
+      if (!co_await send_chunk(transaction, chunk)) {
+        if (usable()) co_await reset();
+        if (usable()) output_ = std::move(queued);
+        co_return;
+      }
+      chunk.clear();
+    }
+    chunk += *piece;
+  }
+  output_ = bdat_command(chunk.size(), true) + chunk + queued;
+  if (before_dot) before_dot();
+  transaction.dot_written = true;
+  co_await flush(Stage::final_dot, options_.timeouts.block);
+}
+
+/// False: it was refused, or the session is broken; `content` says which.
+Task<bool> ClientSession::send_chunk(Transaction& transaction, const std::string& chunk) {
+  output_ = bdat_command(chunk.size(), false) + chunk;
+  const Answer answer = co_await exchange(Stage::body, options_.timeouts.block);
+  if (answer.positive()) co_return true;
+  if (answer.replied() && answer.reply.intermediate()) {
+    break_off(Cause::protocol, "a reply does not fit a chunk of the content");
+    transaction.content = broken_answer(Stage::body);
+  } else {
+    transaction.content = answer;
+  }
+  co_return false;
 }
 
 Task<void> ClientSession::final_answers(Transaction& transaction) {

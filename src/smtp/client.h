@@ -11,6 +11,7 @@
 //                     these commands leave together (RFC 2920). read_envelope() checks every reply
 //                     in order. At most two transactions are open then, and as the second one's
 //                     content waits for its 354, at most one final dot is unanswered.
+// Binary content has no DATA: it leaves in chunks once a recipient is accepted (RFC 3030).
 #pragma once
 
 #include <cstdint>
@@ -79,8 +80,8 @@ struct Transaction {
   bool sent = false;  ///< something of it was written
   Answer mail;
   std::vector<Answer> recipient;  ///< one per recipient
-  Answer data;                    ///< positive is 354 here
-  bool dot_written = false;       ///< from here on the peer may have the message
+  Answer data;                    ///< positive is 354 here; as if it was said, for facts.binary
+  bool dot_written = false;       ///< or BDAT LAST: from here on the peer may have the message
   Answer content;                 ///< set if the content could not be sent; no final answers then
   std::vector<Answer> final_answers;  ///< one per accepted recipient, in order
 
@@ -120,7 +121,8 @@ class ClientSession {
   Task<void> read_envelope(Transaction& transaction);
 
   /// The content up to the final dot, and with the dot what was queued. `before_dot` is called
-  /// before the write that carries the dot. REQUIRES: data_accepted() and accepted() > 0.
+  /// before the write that carries the dot. Binary content goes in chunks (RFC 3030), each of which
+  /// is answered; the last one stands for the dot. REQUIRES: data_accepted() and accepted() > 0.
   Task<void> content(Transaction& transaction, BodySource& source,
                      const std::function<void()>& before_dot);
   /// The replies to the final dot: one, or for LMTP one per accepted recipient. Those that are
@@ -159,6 +161,9 @@ class ClientSession {
   bool unexpected_input(Stage stage);
   void disbelieve(Transaction& transaction);
   Task<void> recover(Transaction& transaction);
+  Task<void> content_in_chunks(Transaction& transaction, BodySource& source,
+                               const std::function<void()>& before_dot);
+  Task<bool> send_chunk(Transaction& transaction, const std::string& chunk);
 
   std::unique_ptr<Stream> stream_;
   ClientOptions options_;

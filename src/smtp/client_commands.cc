@@ -1,6 +1,7 @@
 #include "smtp/client_commands.h"
 
 #include "base/assert.h"
+#include "message/original_recipient.h"
 
 namespace mansio::smtp {
 namespace {
@@ -25,6 +26,23 @@ std::string notify_words(const DsnNotify& notify) {
   return words;
 }
 
+std::string path_of(const Address& address, bool utf8) {
+  if (utf8) return address.to_string();
+  const std::optional<Address> ascii = ascii_address(address);
+  MANSIO_ASSERT(ascii.has_value());
+  return ascii->to_string();
+}
+
+/// The ORCPT to send for a recipient that leaves as `path`; empty: none.
+std::string original_of(const Recipient& recipient, const std::string& path, bool utf8) {
+  if (!recipient.original_recipient.empty()) {
+    return utf8 ? recipient.original_recipient
+                : ascii_original_recipient(recipient.original_recipient);
+  }
+  const Address& came = recipient.original.is_null() ? recipient.address : recipient.original;
+  return came.to_string() == path ? std::string() : original_recipient_of(came);
+}
+
 }  // namespace
 
 bool is_safe_field(std::string_view field) {
@@ -42,16 +60,23 @@ bool is_safe_sender(const Envelope& envelope) {
 
 bool is_safe_recipient(const Recipient& recipient) {
   return is_safe_field(recipient.address.to_string()) &&
+         is_safe_field(recipient.original.to_string()) &&
          is_safe_field(recipient.original_recipient) &&
          recipient.original_recipient.find(' ') == std::string::npos;
 }
 
 std::string mail_command(const Envelope& envelope, const MailFacts& facts,
                          const Extensions& offered) {
-  std::string line = "MAIL FROM:<" + envelope.reverse_path.to_string() + ">";
+  const bool utf8 = facts.smtputf8 && offered.smtputf8;
+  std::string line = "MAIL FROM:<" + path_of(envelope.reverse_path, utf8) + ">";
   if (offered.size) line += " SIZE=" + std::to_string(facts.size);
-  if (facts.eight_bit && offered.eight_bit_mime) line += " BODY=8BITMIME";
-  if (facts.smtputf8 && offered.smtputf8) line += " SMTPUTF8";
+  if (facts.binary) {
+    MANSIO_ASSERT(offered.chunking && offered.binarymime);
+    line += " BODY=BINARYMIME";
+  } else if (facts.eight_bit && offered.eight_bit_mime) {
+    line += " BODY=8BITMIME";
+  }
+  if (utf8) line += " SMTPUTF8";
   if (offered.dsn) {
     if (envelope.dsn_return == DsnReturn::full) line += " RET=FULL";
     if (envelope.dsn_return == DsnReturn::headers) line += " RET=HDRS";
@@ -60,14 +85,22 @@ std::string mail_command(const Envelope& envelope, const MailFacts& facts,
   return finish_line(std::move(line));
 }
 
-std::string rcpt_command(const Recipient& recipient, const Extensions& offered) {
-  std::string line = "RCPT TO:<" + recipient.address.to_string() + ">";
+std::string rcpt_command(const Recipient& recipient, const MailFacts& facts,
+                         const Extensions& offered) {
+  const bool utf8 = facts.smtputf8 && offered.smtputf8;
+  const std::string path = path_of(recipient.address, utf8);
+  std::string line = "RCPT TO:<" + path + ">";
   if (offered.dsn) {
     const std::string words = recipient.notify.present ? notify_words(recipient.notify) : "";
     if (!words.empty()) line += " NOTIFY=" + words;
-    if (!recipient.original_recipient.empty()) line += " ORCPT=" + recipient.original_recipient;
+    const std::string original = original_of(recipient, path, utf8);
+    if (!original.empty()) line += " ORCPT=" + original;
   }
   return finish_line(std::move(line));
+}
+
+std::string bdat_command(std::size_t octets, bool last) {
+  return simple_command("BDAT", std::to_string(octets) + (last ? " LAST" : ""));
 }
 
 std::string simple_command(std::string_view verb, std::string_view argument) {

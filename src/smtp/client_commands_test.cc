@@ -12,13 +12,14 @@ namespace {
 Extensions everything() {
   return parse_extensions(
       "mx greets you\nPIPELINING\n8bitmime\nSMTPUTF8\nDSN\nSTARTTLS\nSIZE 1000\n"
-      "AUTH CRAM-MD5 PLAIN login\nUNKNOWN thing");
+      "AUTH CRAM-MD5 PLAIN login\nchunking\nBinaryMime\nUNKNOWN thing");
 }
 
 TEST(ClientExtensions, AreReadWhateverTheirCaseAndNeverFromTheGreeting) {
   const Extensions offered = everything();
   EXPECT_TRUE(offered.pipelining && offered.eight_bit_mime && offered.smtputf8 && offered.dsn &&
-              offered.starttls && offered.auth_plain && offered.auth_login);
+              offered.starttls && offered.chunking && offered.binarymime && offered.auth_plain &&
+              offered.auth_login);
   EXPECT_TRUE(offered.size);
   EXPECT_EQ(offered.size_max, 1000u);
   EXPECT_FALSE(parse_extensions("PIPELINING").pipelining);
@@ -50,9 +51,53 @@ TEST(ClientCommands, CarryParametersOnlyWhereOffered) {
             "MAIL FROM:<s@a.example> SIZE=12 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=id+2B1\r\n");
   EXPECT_EQ(mail_command(envelope(), facts, {}), "MAIL FROM:<s@a.example>\r\n");
   EXPECT_EQ(mail_command({}, {}, {}), "MAIL FROM:<>\r\n");
-  EXPECT_EQ(rcpt_command(envelope().recipients[0], everything()),
+  EXPECT_EQ(rcpt_command(envelope().recipients[0], {}, everything()),
             "RCPT TO:<\"a b\"@B.example> NOTIFY=NEVER ORCPT=rfc822;x@y\r\n");
-  EXPECT_EQ(rcpt_command(envelope().recipients[0], {}), "RCPT TO:<\"a b\"@B.example>\r\n");
+  EXPECT_EQ(rcpt_command(envelope().recipients[0], {}, {}), "RCPT TO:<\"a b\"@B.example>\r\n");
+}
+
+TEST(ClientCommands, SendALabelsWhereSmtputf8IsNotAsked_R51) {
+  Envelope international;
+  international.reverse_path = Address{"s", "b\u00FCcher.example"};
+  Recipient recipient;
+  recipient.address = Address{"r", "B\u00DCCHER.example"};
+  recipient.original = recipient.address;
+  MailFacts facts;
+  EXPECT_EQ(mail_command(international, facts, {}), "MAIL FROM:<s@xn--bcher-kva.example>\r\n");
+  EXPECT_EQ(rcpt_command(recipient, facts, {}), "RCPT TO:<r@xn--bcher-kva.example>\r\n");
+  // The next hop reports on the address that the sender knows.
+  EXPECT_EQ(rcpt_command(recipient, facts, everything()),
+            "RCPT TO:<r@xn--bcher-kva.example> ORCPT=utf-8;r@B\\x{DC}CHER.example\r\n");
+  facts.smtputf8 = true;
+  EXPECT_EQ(mail_command(international, facts, everything()),
+            "MAIL FROM:<s@b\u00FCcher.example> SIZE=0 SMTPUTF8\r\n");
+  EXPECT_EQ(rcpt_command(recipient, facts, everything()), "RCPT TO:<r@B\u00DCCHER.example>\r\n");
+}
+
+TEST(ClientCommands, PassOrcptOnAsItCameOrInItsAsciiForm_R54) {
+  Recipient recipient;
+  recipient.address = recipient.original = Address{"r", "x.example"};
+  recipient.original_recipient = "utf-8;\u00FC@x.example";
+  MailFacts facts;
+  EXPECT_EQ(rcpt_command(recipient, facts, everything()),
+            "RCPT TO:<r@x.example> ORCPT=utf-8;\\x{FC}@x.example\r\n");
+  facts.smtputf8 = true;
+  EXPECT_EQ(rcpt_command(recipient, facts, everything()),
+            "RCPT TO:<r@x.example> ORCPT=utf-8;\u00FC@x.example\r\n");
+  recipient.original_recipient.clear();
+  EXPECT_EQ(rcpt_command(recipient, facts, everything()), "RCPT TO:<r@x.example>\r\n");
+  recipient.original = Address{"alias", "x.example"};  // a hook rewrote it
+  EXPECT_EQ(rcpt_command(recipient, facts, everything()),
+            "RCPT TO:<r@x.example> ORCPT=rfc822;alias@x.example\r\n");
+}
+
+TEST(ClientCommands, AnnounceBinaryContentAndItsChunks_R48) {
+  MailFacts facts;
+  facts.binary = true;
+  facts.eight_bit = true;
+  EXPECT_EQ(mail_command({}, facts, everything()), "MAIL FROM:<> SIZE=0 BODY=BINARYMIME\r\n");
+  EXPECT_EQ(bdat_command(0, true), "BDAT 0 LAST\r\n");
+  EXPECT_EQ(bdat_command(65536, false), "BDAT 65536\r\n");
 }
 
 TEST(ClientCommands, KnowUnsafeFields) {
@@ -72,6 +117,12 @@ TEST(ClientCommands, KnowUnsafeFields) {
   Envelope spaced = envelope();
   spaced.envelope_id = "a BODY=8BITMIME";
   EXPECT_FALSE(is_safe_sender(spaced));
+}
+
+TEST(ClientCommandsDeathTest, EndTheProcessRatherThanSendBinaryUnannounced_R48) {
+  MailFacts facts;
+  facts.binary = true;
+  EXPECT_DEATH(mail_command({}, facts, {}), "");
 }
 
 TEST(ClientCommandsDeathTest, EndTheProcessRatherThanInjectACommand) {

@@ -20,6 +20,8 @@ Extensions parse_extensions(std::string_view text) {
     if (keyword == "8bitmime") offered.eight_bit_mime = true;
     if (keyword == "smtputf8") offered.smtputf8 = true;
     if (keyword == "dsn") offered.dsn = true;
+    if (keyword == "chunking") offered.chunking = true;
+    if (keyword == "binarymime") offered.binarymime = true;
     if (keyword == "starttls") offered.starttls = true;
     if (keyword == "size") {
       offered.size = true;

@@ -13,6 +13,8 @@ struct Extensions {
   bool eight_bit_mime = false;  ///< RFC 6152
   bool smtputf8 = false;        ///< RFC 6531
   bool dsn = false;             ///< RFC 3461
+  bool chunking = false;        ///< RFC 3030
+  bool binarymime = false;      ///< RFC 3030 §3
   bool starttls = false;        ///< RFC 3207
   bool size = false;            ///< RFC 1870
   std::uint64_t size_max = 0;   ///< 0: offered without a limit

@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "base/text.h"
+#include "message/original_recipient.h"
+#include "message/utf8.h"
 #include "message/xtext.h"
 
 namespace mansio::smtp {
 namespace {
 
-// RFC 3461 §4.2, 4.4 and 5.4: the longest values of ORCPT and ENVID.
-constexpr std::size_t original_recipient_octets_max = 500;
+// RFC 3461 §4.4 and 5.4: the longest ENVID.
 constexpr std::size_t envelope_id_octets_max = 100;
 constexpr std::size_t client_name_octets_max = 255;
 
@@ -50,13 +51,13 @@ std::variant<Path, Reply> read_path(std::string_view argument, std::string_view 
       !equals_ignoring_case(argument.substr(0, keyword.size()), keyword)) {
     return syntax("Syntax: " + std::string(keyword) + "<address>");
   }
-  auto path = parse_path(trim_spaces(argument.substr(keyword.size())), false);
+  // Whether UTF-8 is allowed stands behind the path.
+  auto path = parse_path(trim_spaces(argument.substr(keyword.size())), true);
   if (path.has_value()) return *path;
-  if (path.error() == make_error_code(AddressError::utf8_not_allowed)) {
-    return Reply{553, {5, 6, 7}, "Address needs SMTPUTF8, which is not available in this version"};
-  }
   return Reply{501, bad_path, "Bad address: " + path.error().message()};
 }
+
+Reply needs_smtputf8() { return {553, {5, 6, 7}, "Address needs the parameter SMTPUTF8 of MAIL"}; }
 
 struct Parameter {
   std::string_view keyword;
@@ -86,7 +87,9 @@ std::optional<Parameter> next_parameter(std::string_view& rest) {
     const std::string_view value = word.substr(equals + 1);
     if (value.empty()) return std::nullopt;
     for (char c : value) {
-      if (c <= ' ' || c == '=' || c >= 0x7f) return std::nullopt;
+      // UTF-8 is left to those who know the parameter (RFC 6531 §3.3 extends esmtp-value by it).
+      const auto octet = static_cast<unsigned char>(c);
+      if (octet <= ' ' || octet == '=' || octet == 0x7f) return std::nullopt;
     }
     parameter.value = value;
   }
@@ -133,8 +136,15 @@ bool value_is(const Parameter& parameter, std::string_view value) {
   return parameter.value && equals_ignoring_case(*parameter.value, value);
 }
 
-bool valid_xtext(std::string_view text, std::size_t octets_max) {
-  return !text.empty() && text.size() <= octets_max && from_xtext(text).has_value();
+/// RFC 3461 §4.4: what is encoded is printable, so that a report can carry it.
+bool valid_envelope_id(std::string_view text) {
+  if (text.empty() || text.size() > envelope_id_octets_max) return false;
+  const std::optional<std::string> decoded = from_xtext(text);
+  if (!decoded) return false;
+  for (const char c : *decoded) {
+    if (c < ' ' || c > '~') return false;
+  }
+  return true;
 }
 
 std::optional<Reply> take_mail_parameter(const Parameter& parameter, MailCommand& command) {
@@ -150,7 +160,7 @@ std::optional<Reply> take_mail_parameter(const Parameter& parameter, MailCommand
     } else if (value_is(parameter, "8BITMIME")) {
       command.body = BodyType::eight_bit_mime;
     } else if (value_is(parameter, "BINARYMIME")) {
-      return not_offered({"BODY=BINARYMIME", std::nullopt});
+      command.body = BodyType::binary_mime;
     } else {
       return bad_value(parameter);
     }
@@ -167,10 +177,13 @@ std::optional<Reply> take_mail_parameter(const Parameter& parameter, MailCommand
     return std::nullopt;
   }
   if (is(parameter, "ENVID")) {
-    if (!parameter.value || !valid_xtext(*parameter.value, envelope_id_octets_max)) {
-      return bad_value(parameter);
-    }
+    if (!parameter.value || !valid_envelope_id(*parameter.value)) return bad_value(parameter);
     command.envelope_id = *parameter.value;
+    return std::nullopt;
+  }
+  if (is(parameter, "SMTPUTF8")) {
+    if (parameter.value) return bad_value(parameter);
+    command.smtputf8 = true;
     return std::nullopt;
   }
   return not_offered(parameter);
@@ -195,16 +208,8 @@ std::optional<DsnNotify> parse_notify(std::string_view value) {
   return notify;
 }
 
-/// "addr-type;xtext" of RFC 3461 §4.2.
-bool valid_original_recipient(std::string_view value) {
-  if (value.size() > original_recipient_octets_max) return false;
-  const auto semicolon = value.find(';');
-  if (semicolon == std::string_view::npos) return false;
-  return valid_keyword(value.substr(0, semicolon)) &&
-         valid_xtext(value.substr(semicolon + 1), original_recipient_octets_max);
-}
-
-std::optional<Reply> take_rcpt_parameter(const Parameter& parameter, Recipient& recipient) {
+std::optional<Reply> take_rcpt_parameter(const Parameter& parameter, Recipient& recipient,
+                                         bool smtputf8) {
   if (is(parameter, "NOTIFY")) {
     const auto notify = parameter.value ? parse_notify(*parameter.value) : std::nullopt;
     if (!notify) return bad_value(parameter);
@@ -212,7 +217,7 @@ std::optional<Reply> take_rcpt_parameter(const Parameter& parameter, Recipient& 
     return std::nullopt;
   }
   if (is(parameter, "ORCPT")) {
-    if (!parameter.value || !valid_original_recipient(*parameter.value)) {
+    if (!parameter.value || !valid_original_recipient(*parameter.value, smtputf8)) {
       return bad_value(parameter);
     }
     recipient.original_recipient = *parameter.value;
@@ -248,6 +253,11 @@ bool valid_client_name(std::string_view name) {
   return true;
 }
 
+bool announces_octets(std::string_view line) {
+  const std::string_view word = line.substr(0, std::min(line.find(' '), line.size()));
+  return equals_ignoring_case(word.substr(0, 4), "BDAT");
+}
+
 std::variant<MailCommand, Reply> parse_mail(std::string_view argument) {
   auto parsed = read_path(argument, "FROM:", {5, 1, 7});
   if (auto* refusal = std::get_if<Reply>(&parsed)) return std::move(*refusal);
@@ -259,22 +269,36 @@ std::variant<MailCommand, Reply> parse_mail(std::string_view argument) {
   command.reverse_path = std::move(path.address);
   auto take = [&](const Parameter& parameter) { return take_mail_parameter(parameter, command); };
   if (auto refusal = each_parameter(path.rest, take)) return std::move(*refusal);
+  if (command.reverse_path.needs_utf8() && !command.smtputf8) return needs_smtputf8();
   return command;
 }
 
-std::variant<Recipient, Reply> parse_rcpt(std::string_view argument) {
+std::variant<Recipient, Reply> parse_rcpt(std::string_view argument, bool smtputf8) {
   auto parsed = read_path(argument, "TO:", {5, 1, 3});
   if (auto* refusal = std::get_if<Reply>(&parsed)) return std::move(*refusal);
   auto& path = std::get<Path>(parsed);
   if (path.address.is_null()) {
     return Reply{501, {5, 1, 3}, "Bad address: a recipient cannot be empty"};
   }
+  if (path.address.needs_utf8() && !smtputf8) return needs_smtputf8();
   Recipient recipient;
   recipient.address = std::move(path.address);
   recipient.original = recipient.address;
-  auto take = [&](const Parameter& parameter) { return take_rcpt_parameter(parameter, recipient); };
+  auto take = [&](const Parameter& parameter) {
+    return take_rcpt_parameter(parameter, recipient, smtputf8);
+  };
   if (auto refusal = each_parameter(path.rest, take)) return std::move(*refusal);
   return recipient;
+}
+
+std::optional<BdatCommand> parse_bdat(std::string_view argument) {
+  constexpr std::uint64_t size_limit = std::uint64_t{1} << 63;
+  const std::string_view number = argument.substr(0, std::min(argument.find(' '), argument.size()));
+  const std::string_view rest = trim_spaces(argument.substr(number.size()));
+  const auto size = parse_decimal(number);
+  if (!size || *size >= size_limit) return std::nullopt;
+  if (!rest.empty() && !equals_ignoring_case(rest, "LAST")) return std::nullopt;
+  return BdatCommand{*size, !rest.empty()};
 }
 
 }  // namespace mansio::smtp

@@ -12,7 +12,7 @@ std::string refusal_of_mail(std::string_view argument) {
 }
 
 std::string refusal_of_rcpt(std::string_view argument) {
-  const auto parsed = parse_rcpt(argument);
+  const auto parsed = parse_rcpt(argument, false);
   const auto* reply = std::get_if<Reply>(&parsed);
   return reply == nullptr ? "ok" : std::to_string(reply->code) + " " + reply->enhanced.to_string();
 }
@@ -27,7 +27,7 @@ MailCommand mail(std::string_view argument) {
 }
 
 Recipient rcpt(std::string_view argument) {
-  auto parsed = parse_rcpt(argument);
+  auto parsed = parse_rcpt(argument, false);
   if (const auto* reply = std::get_if<Reply>(&parsed)) {
     ADD_FAILURE() << argument << ": " << reply->to_string();
     return {};
@@ -113,6 +113,8 @@ TEST(MailCommand, RefusesDuplicateUnknownAndBadParameters_I23) {
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> RET"), "501 5.5.4");
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> ENVID=a+zz"), "501 5.5.4");
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> ENVID=a=b"), "501 5.5.4");
+  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> ENVID=a+0D+0Ab"), "501 5.5.4");
+  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> ENVID=a+20b"), "ok");
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> ENVID=" + std::string(101, 'a')), "501 5.5.4");
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> ENVID=" + std::string(100, 'a')), "ok");
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> BODY=9BIT"), "501 5.5.4");
@@ -123,10 +125,55 @@ TEST(MailCommand, RefusesDuplicateUnknownAndBadParameters_I23) {
 }
 
 TEST(MailCommand, RefusesWhatThisVersionDoesNotOffer) {
-  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> SMTPUTF8"), "555 5.5.4");
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> AUTH=<>"), "555 5.5.4");
-  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> BODY=BINARYMIME"), "555 5.5.4");
   EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> REQUIRETLS"), "555 5.5.4");
+  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> BY=100;R"), "555 5.5.4");
+  EXPECT_EQ(refusal_of_rcpt("TO:<a@b.example> SMTPUTF8"), "555 5.5.4");
+}
+
+TEST(MailCommand, TakesBinaryContent) {
+  EXPECT_EQ(mail("FROM:<a@b.example> BODY=binarymime").body, BodyType::binary_mime);
+}
+
+TEST(MailCommand, TakesUtf8OnlyWithItsParameter_I15) {
+  const auto command = mail("FROM:<\u00E4@B\u00DCCHER.example> SMTPUTF8 BODY=8BITMIME");
+  EXPECT_TRUE(command.smtputf8);
+  EXPECT_EQ(command.reverse_path.to_string(), "\u00E4@B\u00DCCHER.example");  // as it came
+  EXPECT_TRUE(mail("FROM:<> smtputf8").smtputf8);
+  EXPECT_FALSE(mail("FROM:<a@b.example>").smtputf8);
+  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> SMTPUTF8=1"), "501 5.5.4");
+  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> SMTPUTF8 SMTPUTF8"), "501 5.5.4");
+  EXPECT_EQ(refusal_of_mail("FROM:<a@b.example> ENVID=\u00E4 SMTPUTF8"), "501 5.5.4");
+}
+
+TEST(MailCommand, RefusesBrokenUtf8WhateverItsParameters_I15) {
+  const std::string long_domain = [] {
+    std::string name;
+    for (int i = 0; i < 50; ++i) name += "\u00FC\u00FC\u00FC\u00FC\u00FC.";
+    return name + "example";
+  }();
+  for (const std::string& path :
+       {std::string("<\xC3@x.example>"), std::string("<\xC0\xAF@x.example>"),
+        std::string("<a\u202Eb@x.example>"), std::string("<a@\u00E4\u3002example>"),
+        std::string("<a@a\u2100b.example>"), std::string("<a@\u00FC.xn--zzzzzzzz.example>"),
+        "<a@" + long_domain + ">"}) {
+    EXPECT_EQ(refusal_of_mail("FROM:" + path + " SMTPUTF8"), "501 5.1.7") << path;
+    EXPECT_EQ(refusal_of_rcpt("TO:" + path), "501 5.1.3") << path;
+  }
+  EXPECT_EQ(refusal_of_mail("FROM:<a@xn--bcher-kva.b\u00FCcher.example> SMTPUTF8"), "ok");
+}
+
+TEST(BdatCommand, ReadsSizeAndLast_I21) {
+  EXPECT_EQ(parse_bdat("0")->size, 0u);
+  EXPECT_FALSE(parse_bdat("1000")->last);
+  EXPECT_TRUE(parse_bdat("1000 LAST")->last);
+  EXPECT_TRUE(parse_bdat("0  last")->last);
+  EXPECT_EQ(parse_bdat("9223372036854775807")->size, 9223372036854775807u);
+  for (const char* bad :
+       {"", "LAST", "-1", "+1", "1k", "0x10", "1.5", "9223372036854775808", "18446744073709551616",
+        "99999999999999999999999999", "10 FIRST", "10 LAST LAST", "10 LAST 10", "ten"}) {
+    EXPECT_FALSE(parse_bdat(bad)) << bad;
+  }
 }
 
 TEST(MailCommand, RefusesBadPaths_I13) {
@@ -179,11 +226,13 @@ TEST(RcptCommand, TakesPostmasterAndCutsSourceRoutes_I13) {
 
 TEST(RcptCommand, RefusesBadParameters_I23) {
   for (const std::string& parameter :
-       {std::string("NOTIFY=NEVER,SUCCESS"), std::string("NOTIFY=SUCCESS,NEVER"),
-        std::string("NOTIFY=SUCCESS,SUCCESS"), std::string("NOTIFY="), std::string("NOTIFY"),
-        std::string("NOTIFY=SOMETIMES"), std::string("NOTIFY=SUCCESS,"),
-        std::string("NOTIFY=NEVER NOTIFY=NEVER"), std::string("ORCPT=user@example.com"),
-        std::string("ORCPT=rfc822;"), std::string("ORCPT=;user"), std::string("ORCPT=rfc822;a+G1"),
+       {std::string("ORCPT=rfc822;a+0D+0Ab"), std::string("ORCPT=utf-8;\u00FC@x"),
+        std::string("ORCPT=utf-8;\\x{110000}@x"), std::string("NOTIFY=NEVER,SUCCESS"),
+        std::string("NOTIFY=SUCCESS,NEVER"), std::string("NOTIFY=SUCCESS,SUCCESS"),
+        std::string("NOTIFY="), std::string("NOTIFY"), std::string("NOTIFY=SOMETIMES"),
+        std::string("NOTIFY=SUCCESS,"), std::string("NOTIFY=NEVER NOTIFY=NEVER"),
+        std::string("ORCPT=user@example.com"), std::string("ORCPT=rfc822;"),
+        std::string("ORCPT=;user"), std::string("ORCPT=rfc822;a+G1"),
         std::string("ORCPT=rfc822;a=b"), "ORCPT=rfc822;" + std::string(2000, 'a')}) {
     EXPECT_EQ(refusal_of_rcpt("TO:<a@b.example> " + parameter), "501 5.5.4") << parameter;
   }

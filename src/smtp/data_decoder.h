@@ -11,12 +11,14 @@
 #include <string>
 #include <string_view>
 
+#include "smtp/content_meter.h"
+
 namespace mansio::smtp {
 
-class DataDecoder {
+class DataDecoder final : public ContentMeter {
  public:
-  /// `normalize`: a lone CR or LF becomes CR LF instead of being a fault.
-  explicit DataDecoder(bool normalize) : normalize_(normalize) {}
+  /// `normalize`: see ContentMeter.
+  explicit DataDecoder(bool normalize) : ContentMeter(normalize) {}
 
   /// Decodes from the front of `input`, appends content to `out`, and gives the number of octets
   /// used: all, unless the end of data came. Any chunking of the same octets gives the same result.
@@ -24,17 +26,6 @@ class DataDecoder {
   std::size_t decode(std::string_view input, std::string& out);
 
   bool done() const { return done_; }
-
-  /// A CR or LF stood alone (also with `normalize`, where it is no fault).
-  bool bare_newline() const { return bare_newline_; }
-
-  bool nul() const { return nul_; }
-
-  /// Octets of content so far, those suppressed by a fault included.
-  std::uint64_t size() const { return size_; }
-
-  /// Octets of the longest line so far, without line end.
-  std::uint64_t longest_line() const { return longest_line_; }
 
  private:
   enum class State : std::uint8_t {
@@ -45,20 +36,8 @@ class DataDecoder {
     cr,          ///< in a line, after CR
   };
 
-  void octets(std::string_view run, std::string& out);
-  void line_end(std::string& out);
-  void lone(char octet, std::string& out);
-
-  bool suppressed() const { return nul_ || (bare_newline_ && !normalize_); }
-
-  bool normalize_;
   State state_ = State::line_start;
   bool done_ = false;
-  bool bare_newline_ = false;
-  bool nul_ = false;
-  std::uint64_t size_ = 0;
-  std::uint64_t line_ = 0;
-  std::uint64_t longest_line_ = 0;
 };
 
 }  // namespace mansio::smtp

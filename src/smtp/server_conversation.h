@@ -94,7 +94,8 @@ class RecordingHandler final : public ServerHandler {
       if (handler_.on_finish) co_return *handler_.on_finish;
       const Reply ok{250, {2, 0, 0}, "Ok: queued as ID"};
       std::vector<Reply> replies;
-      const bool lmtp = handler_.messages[index_].envelope.origin.protocol.starts_with("LMTP");
+      const bool lmtp =
+          handler_.messages[index_].envelope.origin.protocol.find("LMTP") != std::string::npos;
       replies.assign(lmtp ? handler_.messages[index_].envelope.recipients.size() : 1, ok);
       ContentVerdict verdict = std::move(replies);
       co_return verdict;

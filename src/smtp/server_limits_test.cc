@@ -114,7 +114,7 @@ TEST(ServerInput, CountsRealOctetsWhateverSizeSays_I20) {
 TEST(ServerInput, TakesEightBitContentWithoutItsParameter_I24) {
   Conversation talk;
   talk.open();
-  EXPECT_EQ(code_of(talk.send("MAIL FROM:<a@x.example> BODY=BINARYMIME\r\n")), "555 5.5.4");
+  EXPECT_EQ(code_of(talk.send("MAIL FROM:<a@x.example> REQUIRETLS\r\n")), "555 5.5.4");
   EXPECT_EQ(send_content(talk, "\xc3\xa4\r\n.\r\n"), queued);
   EXPECT_EQ(talk.handler->messages.at(0).content, "\xc3\xa4\r\n");
 }

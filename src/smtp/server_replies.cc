@@ -2,13 +2,25 @@
 
 #include <algorithm>
 
+#include "message/utf8.h"
+
 namespace mansio::smtp {
 namespace {
 // RFC 5321 §4.5.3.1.5: 512 octets with code and line end.
 constexpr std::size_t text_octets_max = 480;
+
+/// Moves one character, or an octet that is none, from the front of `line` to `out`.
+void take_shown(std::string_view& line, bool utf8, std::string& out) {
+  const std::string_view before = line;
+  const auto character = take_utf8(line);
+  if (!character) line.remove_prefix(1);
+  const bool shown = character && !is_steering_character(*character) && (utf8 || *character < 0x80);
+  out += shown ? before.substr(0, before.size() - line.size()) : std::string_view("?");
+}
+
 }  // namespace
 
-void append_reply(std::string& out, const Reply& reply) {
+void append_reply(std::string& out, const Reply& reply, bool utf8) {
   const std::string code = std::to_string(reply.code);
   const std::string enhanced = reply.enhanced.present() ? reply.enhanced.to_string() + " " : "";
   std::string_view rest = reply.text;
@@ -16,12 +28,12 @@ void append_reply(std::string& out, const Reply& reply) {
   while (!last) {
     const auto newline = rest.find('\n');
     last = newline == std::string_view::npos;
-    const std::string_view line = rest.substr(0, std::min(newline, text_octets_max));
+    std::string_view line = rest.substr(0, std::min(newline, text_octets_max));
     if (!last) rest.remove_prefix(newline + 1);
     out += code;
     out += last ? ' ' : '-';
     out += enhanced;
-    for (char c : line) out += c >= ' ' && c < 0x7f ? c : '?';
+    while (!line.empty()) take_shown(line, utf8, out);
     out += "\r\n";
   }
 }

@@ -12,9 +12,9 @@ namespace mansio::smtp {
 inline constexpr std::string_view shutdown_line = "421 4.3.2 Service is shutting down\r\n";
 
 /// Appends the wire form: every line with the code (and enhanced code), at most 500 octets each,
-/// octets that are not printable ASCII shown as '?'. Nothing in a text can start a line of its own
-/// but '\n'.
-void append_reply(std::string& out, const Reply& reply);
+/// what is not printable ASCII shown as '?', but for characters of UTF-8 where `utf8` allows them.
+/// Nothing in a text can start a line of its own but '\n'.
+void append_reply(std::string& out, const Reply& reply, bool utf8);
 
 Reply line_too_long();
 Reply message_too_big();

@@ -40,4 +40,18 @@ Task<Result<std::string>> LineReader::read_data(Stream& stream) {
   }
 }
 
+Task<Result<std::string>> LineReader::read_octets(Stream& stream, std::size_t count) {
+  while (pending_.size() < count) {
+    std::array<char, 16384> octets;
+    const std::span<char> buffer(octets);
+    const auto read = co_await stream.read_some(buffer);
+    if (read.has_error()) co_return read.error();
+    pending_.append(octets.data(), *read);
+  }
+  std::string taken = pending_.substr(0, count);
+  pending_.erase(0, count);
+  searched_ = 0;
+  co_return taken;
+}
+
 }  // namespace mansio::fake

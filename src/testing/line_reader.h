@@ -14,6 +14,9 @@ class LineReader {
   /// Lines up to ".", joined with CRLF as received, dot-stuffing undone (RFC 5321 §4.5.2).
   Task<Result<std::string>> read_data(Stream& stream);
 
+  /// Exactly so many octets.
+  Task<Result<std::string>> read_octets(Stream& stream, std::size_t count);
+
   /// Octets received and not yet given out.
   const std::string& pending() const { return pending_; }
 

@@ -149,13 +149,35 @@ struct ScriptedServerTasks {
     co_return co_await apply(state, dialogue, std::move(reaction));
   }
 
-  /// DATA was accepted: content, then one reply, or one per recipient with LMTP (RFC 2033 §4.2).
+  /// DATA was accepted.
   static Task<bool> take_content(StatePointer state, Dialogue& dialogue) {
     auto content = co_await dialogue.reader.read_data(*dialogue.stream);
     if (content.has_error()) co_return false;
+    dialogue.transaction.content = std::move(*content);
+    auto concluding = conclude(state, dialogue);
+    co_return co_await std::move(concluding);
+  }
+
+  /// "BDAT size [LAST]" (RFC 3030 §2).
+  static Task<bool> take_chunk(StatePointer state, Dialogue& dialogue, std::string line) {
+    const auto octets = co_await dialogue.reader.read_octets(*dialogue.stream,
+                                                             std::stoul(line.substr(5)));
+    if (octets.has_error()) co_return false;
+    auto& transaction = dialogue.transaction;
+    if (transaction.recipients.empty()) {
+      co_return co_await answer(state, dialogue, line, "503 5.5.1 No valid recipients\r\n");
+    }
+    transaction.content += *octets;
+    const bool last = line.ends_with(" LAST");
+    if (!last) co_return co_await answer(state, dialogue, line, "250 2.0.0 Chunk ok\r\n");
+    auto concluding = conclude(state, dialogue);
+    co_return co_await std::move(concluding);
+  }
+
+  /// The content is complete: one reply, or one per recipient with LMTP (RFC 2033 §4.2).
+  static Task<bool> conclude(StatePointer state, Dialogue& dialogue) {
     auto delivery = std::exchange(dialogue.transaction, {});
     dialogue.have_mail = false;
-    delivery.content = std::move(*content);
     delivery.connection = 0;
     for (const auto& connection : state->connections) {
       if (&connection == &dialogue.record) break;
@@ -223,6 +245,9 @@ struct ScriptedServerTasks {
       const bool more = co_await apply(state, dialogue, std::move(reaction));
       if (!more || !accepted) co_return more;
       co_return co_await take_content(state, dialogue);
+    }
+    if (starts_with(line, "BDAT ")) {
+      co_return co_await take_chunk(state, dialogue, line);
     }
     if (starts_with(line, "RSET")) {
       dialogue.have_mail = false;

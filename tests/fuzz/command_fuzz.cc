@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     MANSIO_ASSERT(accepted.envelope_id.size() <= 100);
     MANSIO_ASSERT(controls || !has_control_octets(accepted.reverse_path.to_string()));
   }
-  const auto rcpt = parse_rcpt(command.argument);
+  const auto rcpt = parse_rcpt(command.argument, (size & 1) != 0);
   if (const auto* reply = std::get_if<Reply>(&rcpt)) {
     MANSIO_ASSERT(reply->permanent() && reply->enhanced.klass == 5);
   } else {
