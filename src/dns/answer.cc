@@ -87,7 +87,6 @@ MxAnswer mx_answer(RawAnswer raw) {
   answer.secure = raw.secure;
   answer.why = std::move(raw.why);
   for (const std::string& rdata : raw.rdata) {
-    if (answer.records.size() == mx_records_max) break;
     if (rdata.size() < 3) continue;
     auto host = name_of_wire(std::string_view(rdata).substr(2));
     if (!host) continue;
@@ -96,6 +95,12 @@ MxAnswer mx_answer(RawAnswer raw) {
                                                    static_cast<unsigned char>(rdata[1]));
     record.host = std::move(*host);
     answer.records.push_back(std::move(record));
+  }
+  // The size of a DNS message bounds what came; what is kept of it is the best.
+  if (answer.records.size() > mx_records_max) {
+    std::stable_sort(answer.records.begin(), answer.records.end(),
+                     [](const MxRecord& a, const MxRecord& b) { return a.preference < b.preference; });
+    answer.records.resize(mx_records_max);
   }
   return answer;
 }

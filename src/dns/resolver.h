@@ -30,7 +30,7 @@ struct MxRecord {
 
 struct MxAnswer {
   Status status = Status::temporary;
-  std::vector<MxRecord> records;  ///< as they came; at most mx_records_max
+  std::vector<MxRecord> records;  ///< as they came; of more than mx_records_max the best
   bool secure = false;            ///< validated by DNSSEC
   std::string why;                ///< for people, where status is not `found`
 };
