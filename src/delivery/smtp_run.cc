@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "delivery/attempt_log.h"
 #include "delivery/body_sources.h"
-#include "message/reencode.h"
+#include "delivery/message_form.h"
 
 namespace mansio::delivery {
 namespace {
@@ -120,33 +120,37 @@ Task<bool> SmtpRun::connect(Job& job) {
 Task<bool> SmtpRun::prepare(Job& job) {
   const Message& message = job.work->message();
   const Envelope& envelope = message.envelope;
-  const ContentFacts& facts = message.content.facts;
   const smtp::Extensions& offered = connected_.session->offered();
-  const bool needs_utf8 =
-      envelope.reverse_path.needs_utf8() || (envelope.smtputf8 && facts.has_8bit_header);
-  bool wants_utf8 = needs_utf8;
-
+  const auto recipient_at = [&](std::size_t place) -> const Recipient& {
+    return envelope.recipients.at(job.work->recipients()[place]);
+  };
   std::deque<std::size_t> sendable;
   for (const std::size_t place : job.pending) {
-    const Recipient& recipient = envelope.recipients.at(job.work->recipients()[place]);
+    const Recipient& recipient = recipient_at(place);
     if (!smtp::is_safe_sender(envelope) || !smtp::is_safe_recipient(recipient)) {
       settle(job, place, local_event("the stored envelope holds control characters"));
       log::error("envelope_unsafe").field("id", message.id.to_string());
-    } else if (!offered.smtputf8 && (needs_utf8 || recipient.address.needs_utf8())) {
-      settle(job, place,
-             own_event(Stage::mail, Cause::extension, 553, {5, 6, 7},
-                       "the host does not support SMTPUTF8, which this message needs"));
+    } else if (!can_be_named(recipient.address, offered)) {
+      settle(job, place, lacks_smtputf8("this address"));
     } else {
-      wants_utf8 |= recipient.address.needs_utf8();
       sendable.push_back(place);
     }
   }
   job.pending = std::move(sendable);
-  job.facts.size = facts.size;
-  job.facts.smtputf8 = wants_utf8;
-  job.facts.eight_bit = facts.has_8bit_body || facts.has_8bit_header;
-  if (job.facts.eight_bit && !offered.eight_bit_mime && !job.pending.empty()) {
-    if (!co_await make_seven_bit(job)) co_return false;
+  if (job.pending.empty()) co_return false;
+
+  MessageForm form = form_for(message, offered, options_.conversion_max);
+  if (!form.failure && form.needs_conversion()) {
+    co_await convert(form, message, job.work->content());
+  }
+  if (form.failure) {
+    settle_rest(job, *form.failure);
+    co_return false;
+  }
+  job.facts = form.facts;
+  job.converted = std::move(form.converted);
+  for (const std::size_t place : job.pending) {
+    job.facts.smtputf8 |= offered.smtputf8 && recipient_at(place).address.needs_utf8();
   }
   if (offered.size && offered.size_max != 0 && job.facts.size > offered.size_max) {
     const Event event =
@@ -154,39 +158,8 @@ Task<bool> SmtpRun::prepare(Job& job) {
                   "the message has " + std::to_string(job.facts.size) +
                       " octets, the host takes at most " + std::to_string(offered.size_max));
     settle_rest(job, event);
-    job.pending.clear();
   }
   co_return !job.pending.empty();
-}
-
-Task<bool> SmtpRun::make_seven_bit(Job& job) {
-  const std::uint64_t size = job.facts.size;
-  std::string why;
-  if (size > options_.conversion_max) {
-    why = "it is too large to be converted";
-  } else {
-    const auto octets = co_await read_all(job.work->content(), size);
-    if (!octets) {
-      const Event event = local_event("the content cannot be read: " + octets.error().message());
-      settle_rest(job, event);
-      job.pending.clear();
-      co_return false;
-    }
-    std::optional<std::string> converted = to_seven_bit(**octets, why);
-    if (converted) {
-      job.converted = std::make_shared<const std::string>(std::move(*converted));
-      job.facts.size = job.converted->size();
-      job.facts.eight_bit = false;
-      co_return true;
-    }
-  }
-  const Event event = own_event(Stage::mail, Cause::extension, 554, {5, 6, 3},
-                                "the host does not take 8-bit content, and the message cannot be "
-                                "converted: " +
-                                    why);
-  settle_rest(job, event);
-  job.pending.clear();
-  co_return false;
 }
 
 // ---- transactions ----------------------------------------------------------------------------

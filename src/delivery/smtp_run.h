@@ -22,7 +22,7 @@ struct Job {
   std::deque<std::size_t> pending;                  ///< places that wait for a transaction
   std::vector<std::size_t> behind_dot;  ///< places whose final dot was written, not yet answered
   smtp::MailFacts facts;
-  std::shared_ptr<const std::string> converted;  ///< content for a peer without 8BITMIME
+  std::shared_ptr<const std::string> converted;  ///< content for a peer that lacks an extension
 
   bool untouched() const;
 };
@@ -52,7 +52,6 @@ class SmtpRun {
   Task<bool> connect(Job& job);
   std::shared_ptr<Job> take();
   Task<bool> prepare(Job& job);
-  Task<bool> make_seven_bit(Job& job);
   std::unique_ptr<Round> make_round(const std::shared_ptr<Job>& job);
   Task<std::unique_ptr<Round>> choose_next(const Round& current);
   Task<void> transact(std::unique_ptr<Round> round);

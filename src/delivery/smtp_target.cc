@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "delivery/body_sources.h"
-#include "message/reencode.h"
+#include "delivery/message_form.h"
 
 namespace mansio::delivery {
 namespace {
@@ -21,15 +21,12 @@ Event refusal(Cause cause, std::uint16_t code, EnhancedCode enhanced, std::strin
 class SmtpDelivery final : public Delivery {
  public:
   SmtpDelivery(Connected connected, const Message& message, std::uint64_t conversion_max)
-      : connected_(std::move(connected)), message_(message), conversion_max_(conversion_max) {
+      : connected_(std::move(connected)), message_(message) {
     envelope_ = message.envelope;
     envelope_.recipients.clear();
     transaction_.envelope = &envelope_;
-    const ContentFacts& facts = message.content.facts;
-    transaction_.facts.size = facts.size;
-    transaction_.facts.eight_bit = facts.has_8bit_body || facts.has_8bit_header;
-    transaction_.facts.smtputf8 = message.envelope.reverse_path.needs_utf8() ||
-                                  (message.envelope.smtputf8 && facts.has_8bit_header);
+    form_ = form_for(message, session().offered(), conversion_max);
+    transaction_.facts = form_.facts;
   }
 
   /// MAIL, unless it is known to be useless.
@@ -40,10 +37,7 @@ class SmtpDelivery final : public Delivery {
       co_return outcome(
           refusal(Cause::local, 451, {4, 3, 0}, "the stored envelope holds control characters"));
     }
-    if (transaction_.facts.smtputf8 && !offered.smtputf8) {
-      co_return outcome(refusal(Cause::extension, 553, {5, 6, 7},
-                                "the host does not support SMTPUTF8, which this message needs"));
-    }
+    if (form_.failure) co_return outcome(*form_.failure);
     if (offered.size && offered.size_max != 0 && size > offered.size_max) {
       co_return outcome(refusal(Cause::extension, 552, {5, 3, 4},
                                 "the message has " + std::to_string(size) +
@@ -62,9 +56,8 @@ class SmtpDelivery final : public Delivery {
       co_return outcome(
           refusal(Cause::local, 451, {4, 3, 0}, "the stored envelope holds control characters"));
     }
-    if (recipient.address.needs_utf8() && !session().offered().smtputf8) {
-      co_return outcome(refusal(Cause::extension, 553, {5, 6, 7},
-                                "the host does not support SMTPUTF8, which this address needs"));
+    if (!can_be_named(recipient.address, session().offered())) {
+      co_return outcome(lacks_smtputf8("this address"));
     }
     const std::size_t index = envelope_.recipients.size();
     envelope_.recipients.push_back(recipient);
@@ -109,29 +102,11 @@ class SmtpDelivery final : public Delivery {
   /// One disposition for each accepted recipient; equal ones unless the peer speaks LMTP.
   Task<std::vector<Disposition>> send(ContentReader& content) {
     const std::size_t accepted = transaction_.accepted();
-    std::unique_ptr<smtp::BodySource> source = make_body(content, transaction_.facts.size);
-    if (transaction_.facts.eight_bit && !session().offered().eight_bit_mime) {
-      std::string why = "it is too large to be converted";
-      std::optional<std::string> converted;
-      if (transaction_.facts.size <= conversion_max_) {
-        const auto octets = co_await read_all(content, transaction_.facts.size);
-        if (!octets) {
-          const Event event = refusal(Cause::local, 451, {4, 3, 0},
-                                      "the content cannot be read: " + octets.error().message());
-          co_return std::vector<Disposition>(accepted, outcome(event));
-        }
-        converted = to_seven_bit(**octets, why);
-      }
-      if (!converted) {
-        const Event event = refusal(Cause::extension, 554, {5, 6, 3},
-                                    "the host does not take 8-bit content, and the message "
-                                    "cannot be converted: " +
-                                        why);
-        co_return std::vector<Disposition>(accepted, outcome(event));
-      }
-      source =
-          std::make_unique<MemoryBody>(std::make_shared<const std::string>(std::move(*converted)));
-    }
+    if (form_.needs_conversion()) co_await convert(form_, message_, content);
+    if (form_.failure) co_return std::vector<Disposition>(accepted, outcome(*form_.failure));
+    std::unique_ptr<smtp::BodySource> source = form_.converted
+                                                   ? std::make_unique<MemoryBody>(form_.converted)
+                                                   : make_body(content, form_.facts.size);
     co_await session().data(transaction_);
     if (!transaction_.data_accepted()) {
       co_return std::vector<Disposition>(accepted, outcome(event_of(transaction_.data)));
@@ -153,7 +128,7 @@ class SmtpDelivery final : public Delivery {
 
   Connected connected_;
   const Message& message_;
-  std::uint64_t conversion_max_;
+  MessageForm form_;
   Envelope envelope_;  // as the session sees it: the recipients in the order of add_recipient()
   smtp::Transaction transaction_;
 };
