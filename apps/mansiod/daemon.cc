@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "delivery/discard_channel.h"
+#include "delivery/routes.h"
 #include "delivery/smtp_channel.h"
+#include "dns/unbound_resolver.h"
 #include "mansiod/spool_of.h"
 #include "settings/load.h"
 
@@ -31,6 +33,22 @@ std::string needs_restart(const settings::Settings& old, const settings::Setting
   if (old.admin.socket != fresh.admin.socket) return "admin.socket";
   if (admin_listeners(old) != admin_listeners(fresh)) return "a listener with protocol \"http\"";
   return {};
+}
+
+/// Where mail that comes back to us would arrive: a wildcard listener stands for all our addresses.
+delivery::Ourselves ourselves(const settings::Settings& settings) {
+  delivery::Ourselves result;
+  result.hostname = settings.server.hostname;
+  for (const settings::Listener& listener : settings.listeners) {
+    const Endpoint& address = listener.address;
+    if (listener.protocol != "smtp" || address.is_unix() || address.port == 0) continue;
+    result.listeners.push_back(address);
+    if (address.address != "0.0.0.0" && address.address != "::") continue;
+    for (std::string& own : net::interface_addresses()) {
+      result.listeners.push_back({std::move(own), address.port});
+    }
+  }
+  return result;
 }
 
 /// Outbound connections take at most half of the descriptors; the listeners have the other half.
@@ -63,7 +81,8 @@ Daemon::Daemon(boost::asio::io_context& control, std::string config_path,
       config_path_(std::move(config_path)),
       descriptors_(net::raise_descriptor_limit()),
       settings_(within_descriptors(std::move(settings), descriptors_)),
-      clock_(make_system_clock()) {}
+      clock_(make_system_clock()),
+      traces_(*clock_) {}
 
 Daemon::~Daemon() = default;
 
@@ -71,14 +90,28 @@ void Daemon::on_spool_failure(std::function<void(std::string)> notify) {
   spool_failure_ = std::move(notify);
 }
 
-Daemon::Channels Daemon::make_channels(const std::shared_ptr<const settings::Settings>& settings) {
-  const auto routes = std::make_shared<delivery::SettingsRoutes>(settings);
+/// With a resolver of their own, so that a reload takes a changed resolv.conf, hosts file or trust
+/// anchor with it; the lookups of the old one end as they are.
+std::shared_ptr<delivery::RouteSource> Daemon::make_routes(
+    const std::shared_ptr<const settings::Settings>& settings) {
+  dns::UnboundOptions options;
+  options.servers = settings->dns.servers;
+  options.trust_anchor = settings->dns.trust_anchor;
+  options.timeout = settings->dns.timeout;
+  auto resolver =
+      std::make_shared<dns::UnboundResolver>(std::move(options), *clock_, control_.get_executor());
+  return std::make_shared<delivery::Routes>(settings, std::move(resolver), ourselves(*settings),
+                                            make_system_random());
+}
+
+Daemon::Channels Daemon::make_channels(const std::shared_ptr<const settings::Settings>& settings,
+                                       std::shared_ptr<delivery::RouteSource> routes) {
   const auto smtp = [&](bool lmtp) {
     delivery::SmtpChannelOptions options;
     options.lmtp = lmtp;
     options.timeouts = settings->timeouts;
     return std::make_shared<delivery::SmtpChannel>(options, routes, *connector_, *clock_,
-                                                   client_tls_, client_tls_verifying_);
+                                                   client_tls_, client_tls_verifying_, &traces_);
   };
   Channels channels{{"smtp", smtp(false)},
                     {"lmtp", smtp(true)},
@@ -130,8 +163,9 @@ void Daemon::start() {
   verifying.verify = true;
   client_tls_verifying_ = net::make_tls_context(verifying);
 
+  routes_ = make_routes(settings_);
   Queue::Ports ports{*spool_, *clock_, loops_->all(), [] { return make_system_random(); },
-                     make_channels(settings_)};
+                     make_channels(settings_, routes_)};
   queue_ = std::make_unique<Queue>(std::move(ports), settings_);
   admission_ = std::make_unique<edge::QueueAdmission>(*queue_);
   edge_ = std::make_unique<edge::SmtpEdge>(
@@ -149,8 +183,10 @@ void Daemon::reload() {
     auto fresh = within_descriptors(settings::load(config_path_), descriptors_);
     const std::string fixed = needs_restart(*settings_, *fresh);
     if (!fixed.empty()) throw std::runtime_error(fixed + " cannot change without a restart");
+    auto routes = make_routes(fresh);  // throws before anything has changed
     edge_->reload(fresh);
-    queue_->reload(fresh, make_channels(fresh));
+    queue_->reload(fresh, make_channels(fresh, routes));
+    routes_ = std::move(routes);
     settings_ = std::move(fresh);
     log::info("reloaded").field("file", config_path_);
   } catch (const std::exception& error) {

@@ -9,6 +9,8 @@
 #include "admin/server.h"
 #include "base/clock.h"
 #include "base/loops.h"
+#include "delivery/route.h"
+#include "delivery/trace.h"
 #include "edge/smtp_edge.h"
 #include "net/net.h"
 #include "queue/queue.h"
@@ -41,7 +43,10 @@ class Daemon {
  private:
   using Channels = std::map<std::string, std::shared_ptr<delivery::Channel>>;
 
-  Channels make_channels(const std::shared_ptr<const settings::Settings>& settings);
+  std::shared_ptr<delivery::RouteSource> make_routes(
+      const std::shared_ptr<const settings::Settings>& settings);
+  Channels make_channels(const std::shared_ptr<const settings::Settings>& settings,
+                         std::shared_ptr<delivery::RouteSource> routes);
   admin::ApiOptions api_options();
 
   boost::asio::io_context& control_;
@@ -49,10 +54,12 @@ class Daemon {
   const std::size_t descriptors_;
   std::shared_ptr<const settings::Settings> settings_;
   std::unique_ptr<Clock> clock_;
+  delivery::TraceBook traces_;
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<Loops> loops_;
   std::unique_ptr<Connector> connector_;
   std::shared_ptr<TlsContext> client_tls_, client_tls_verifying_;
+  std::shared_ptr<delivery::RouteSource> routes_;  // of the settings that hold now
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<edge::QueueAdmission> admission_;
   std::unique_ptr<edge::SmtpEdge> edge_;

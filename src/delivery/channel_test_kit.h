@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "delivery/routes.h"
 #include "delivery/smtp_channel.h"
+#include "testing/fake_resolver.h"
 #include "testing/memory_network.h"
 #include "testing/run.h"
 #include "testing/scripted_server.h"
@@ -175,11 +177,22 @@ class ChannelKit {
       SmtpChannelOptions options;
       options.lmtp = lmtp_;
       options.timeouts = timeouts;
+      options.return_paths = return_paths;
       channel_ = std::make_unique<SmtpChannel>(
-          options, std::make_shared<SettingsRoutes>(settings), network, clock,
-          std::make_shared<fake::MemoryTlsContext>(), std::make_shared<fake::MemoryTlsContext>());
+          options, make_routes(settings), network, clock,
+          std::make_shared<fake::MemoryTlsContext>(), std::make_shared<fake::MemoryTlsContext>(),
+          &traces);
     }
     return *channel_;
+  }
+
+  /// Over the kit's resolver, as the host out.example.
+  std::shared_ptr<RouteSource> make_routes(std::shared_ptr<settings::Settings> settings) {
+    settings->dns = dns;
+    Ourselves ourselves;
+    ourselves.hostname = "out.example";
+    return std::make_shared<Routes>(std::move(settings), resolver, std::move(ourselves),
+                                    std::make_unique<SeededRandom>(1));
   }
 
   SessionReport run() {
@@ -202,8 +215,12 @@ class ChannelKit {
   }
 
   boost::asio::io_context context;
+  ReturnPaths return_paths;
   fake::VirtualClock clock;
   fake::MemoryNetwork network{clock};
+  std::shared_ptr<fake::FakeResolver> resolver = std::make_shared<fake::FakeResolver>(&clock);
+  settings::Dns dns;
+  TraceBook traces{clock};
   settings::Route route;
   settings::Timeouts timeouts;
   SessionRequest request;

@@ -1,8 +1,10 @@
 #include "delivery/connection.h"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
+#include <map>
 #include <utility>
 
 #include "base/log.h"
@@ -11,12 +13,9 @@ namespace mansio::delivery {
 namespace {
 
 constexpr std::size_t hosts_per_attempt = 5;
-
-struct HostAttempt {
-  std::unique_ptr<smtp::ClientSession> session;  // null: `event` says why
-  Event event;
-  bool retry_without_tls = false;
-};
+constexpr std::size_t addresses_per_name = 3;
+/// With those that cannot be reached from here.
+constexpr std::size_t addresses_per_attempt = 20;
 
 smtp::ClientTimeouts client_timeouts(const settings::Timeouts& timeouts) {
   smtp::ClientTimeouts result;
@@ -43,6 +42,12 @@ bool is_ours(const ErrorCode& error) {
     if (error == ours) return true;
   }
   return false;
+}
+
+/// No address of that family can be reached from this machine, or from the source set for it.
+bool is_closed_family(const ErrorCode& error) {
+  namespace errc = boost::system::errc;
+  return error == errc::network_unreachable || error == errc::address_family_not_supported;
 }
 
 Event connect_event(const RouteHost& host, const ErrorCode& error) {
@@ -91,14 +96,30 @@ Task<bool> secure(HostAttempt& attempt, smtp::ClientSession& session, const Rout
     co_return false;
   }
   answer = co_await session.hello();
+  attempt.hello = answer.reply.text;
   if (answer.positive()) co_return true;
   attempt.event = event_of(answer);
   co_return false;
 }
 
+void note(const std::shared_ptr<Trace>& trace, Clock& clock, std::string text) {
+  if (trace) trace->add({clock.now(), TraceLine::Side::note, std::move(text)});
+}
+
+std::string name_with_address(const RouteHost& host) {
+  std::string text = host.name;
+  if (host.preference) text += " (preference " + std::to_string(*host.preference) + ")";
+  if (host.name != host.endpoint.address) text += ", " + host.endpoint.to_string();
+  return text;
+}
+
+}  // namespace
+
 Task<HostAttempt> try_host(const ConnectionPorts& ports, const ConnectionOptions& options,
-                           const Route& route, const RouteHost& host, bool use_tls) {
+                           const Route& route, const RouteHost& host, bool use_tls,
+                           std::shared_ptr<Trace> trace) {
   HostAttempt attempt;
+  note(trace, *ports.clock, "connecting to " + name_with_address(host));
   const SteadyTime deadline = ports.clock->steady_now() + options.timeouts.connect;
   Result<std::unique_ptr<Stream>> stream =
       co_await ports.connector->connect(host.endpoint, options.source, deadline);
@@ -110,18 +131,26 @@ Task<HostAttempt> try_host(const ConnectionPorts& ports, const ConnectionOptions
       throw boost::system::system_error(boost::asio::error::operation_aborted);
     }
     attempt.event = connect_event(host, stream.error());
+    attempt.unreachable = is_closed_family(stream.error());
+    note(trace, *ports.clock, attempt.event.reply.text);
     co_return attempt;
   }
   smtp::ClientOptions client;
   client.lmtp = options.lmtp;
   client.ehlo = options.ehlo.empty() ? literal_of((*stream)->local()) : options.ehlo;
   client.timeouts = client_timeouts(options.timeouts);
+  std::unique_ptr<Stream> used = std::move(*stream);
+  if (trace) used = traced(std::move(used), trace, *ports.clock);
   auto session =
-      std::make_unique<smtp::ClientSession>(std::move(*stream), std::move(client), *ports.clock);
+      std::make_unique<smtp::ClientSession>(std::move(used), std::move(client), *ports.clock);
 
   bool good = false;
   smtp::Answer answer = co_await session->greet();
-  if (answer.positive()) answer = co_await session->hello();
+  if (answer.replied()) attempt.greeting = answer.reply.text;
+  if (answer.positive()) {
+    answer = co_await session->hello();
+    attempt.hello = answer.reply.text;
+  }
   if (answer.positive()) {
     good = true;
     if (use_tls) {
@@ -145,7 +174,19 @@ Task<HostAttempt> try_host(const ConnectionPorts& ports, const ConnectionOptions
   co_return attempt;
 }
 
-}  // namespace
+std::vector<RouteHost> order_for_attempt(std::vector<RouteHost> hosts) {
+  std::map<std::string, std::size_t> taken;
+  std::stable_partition(hosts.begin(), hosts.end(), [&taken](const RouteHost& host) {
+    return ++taken[host.name] <= addresses_per_name;
+  });
+  return hosts;
+}
+
+void note_no_host(const ConnectionPorts& ports, const std::string& destination,
+                  const Disposition& failure) {
+  if (ports.traces == nullptr) return;
+  note(ports.traces->take(destination), *ports.clock, "no host: " + failure.reply.to_string());
+}
 
 Event event_of(const smtp::Answer& answer) {
   Event event;
@@ -160,19 +201,23 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
   Verdict worst;
   Event worst_event;
   bool tried = false;
+  bool worst_unreachable = false;
+  std::size_t tries = 0;
+  const auto trace = ports.traces == nullptr ? nullptr : ports.traces->take(options.destination);
 
-  std::vector<RouteHost> hosts = ports.hosts->in_order(route.hosts, ports.clock->steady_now());
-  if (hosts.size() > hosts_per_attempt) hosts.resize(hosts_per_attempt);
-  for (std::size_t i = 0; i < hosts.size(); ++i) {
+  std::vector<RouteHost> hosts = order_for_attempt(
+      ports.hosts->in_order(std::move(route.hosts), ports.clock->steady_now()));
+  if (hosts.size() > addresses_per_attempt) hosts.resize(addresses_per_attempt);
+  for (std::size_t i = 0; i < hosts.size() && tries < hosts_per_attempt; ++i) {
     const RouteHost& host = hosts[i];
     const bool plain = route.tls == TlsPolicy::none ||
                        (route.tls == TlsPolicy::opportunistic &&
                         ports.hosts->avoid_tls(host.endpoint, ports.clock->steady_now()));
-    HostAttempt attempt = co_await try_host(ports, options, route, host, !plain);
+    HostAttempt attempt = co_await try_host(ports, options, route, host, !plain, trace);
     if (attempt.retry_without_tls) {
       ports.hosts->tls_failed(host.endpoint, ports.clock->steady_now());
       log::warning("tls_failed").field("host", host.name).field("text", attempt.event.reply.text);
-      attempt = co_await try_host(ports, options, route, host, false);
+      attempt = co_await try_host(ports, options, route, host, false, trace);
     }
     if (attempt.session) {
       ports.hosts->worked(host.endpoint);
@@ -184,7 +229,8 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
       co_return connected;
     }
     ports.hosts->failed(host.endpoint, ports.clock->steady_now());
-    attempt.event.more_hosts = i + 1 < hosts.size();
+    if (!attempt.unreachable) ++tries;
+    attempt.event.more_hosts = i + 1 < hosts.size() && tries < hosts_per_attempt;
     const Verdict verdict = classify(attempt.event);
     log::info("host_failed")
         .field("host", host.name)
@@ -193,9 +239,14 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
         .field("cause", to_text(attempt.event.cause))
         .field("code", verdict.reply.code)
         .field("text", verdict.reply.text);
-    if (!tried || outweighs(verdict, worst)) {
+    // An address that this machine cannot reach says nothing about the host: what another one said
+    // stands before it, whatever it was.
+    const bool stands_back = tried && attempt.unreachable && !worst_unreachable;
+    if (!tried || (worst_unreachable && !attempt.unreachable) ||
+        (!stands_back && outweighs(verdict, worst))) {
       worst = verdict;
       worst_event = attempt.event;
+      worst_unreachable = attempt.unreachable;
       connected.host = host;
       connected.address = host.endpoint.to_string();
     }

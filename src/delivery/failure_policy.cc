@@ -97,7 +97,12 @@ Verdict classify(const Event& event) {
       break;
     case Cause::dns:
       own_reply(verdict.reply, 451, {4, 4, 3});
-      verdict.counts_as_try = false;
+      if (verdict.reply.permanent()) {
+        verdict.outcome = Outcome::failed;
+        verdict.delay_destination = false;  // nothing is to be waited for
+      } else {
+        verdict.counts_as_try = false;
+      }
       break;
     case Cause::tls:
       own_reply(verdict.reply, 451, {4, 7, 5});

@@ -12,13 +12,14 @@ namespace mansio::delivery {
 
 SmtpChannel::SmtpChannel(SmtpChannelOptions options, std::shared_ptr<RouteSource> routes,
                          Connector& connector, Clock& clock, std::shared_ptr<TlsContext> tls,
-                         std::shared_ptr<TlsContext> tls_verifying)
+                         std::shared_ptr<TlsContext> tls_verifying, TraceBook* traces)
     : options_(std::move(options)), routes_(std::move(routes)) {
   ports_.connector = &connector;
   ports_.clock = &clock;
   ports_.hosts = &hosts_;
   ports_.tls = std::move(tls);
   ports_.tls_verifying = std::move(tls_verifying);
+  ports_.traces = traces;
 }
 
 Task<SessionReport> SmtpChannel::run(SessionRequest request, WorkSource& source) {

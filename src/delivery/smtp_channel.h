@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "delivery/channel.h"
 #include "delivery/connection.h"
+#include "delivery/return_paths.h"
 
 namespace mansio::delivery {
 
@@ -27,15 +28,17 @@ struct SmtpChannelOptions {
   /// Messages over this are not converted for a peer without 8BITMIME: the conversion needs the
   /// whole in memory.
   std::uint64_t conversion_max = 8ull << 20;
+  ReturnPaths return_paths;
 };
 
 /// Thread safety: run() on any loop, several at once.
 class SmtpChannel final : public Channel {
  public:
-  /// `connector` and `clock` outlive the channel. `tls`: see ConnectionPorts; both may be null.
+  /// `connector`, `clock` and `traces` outlive the channel. `tls`: see ConnectionPorts; both may be
+  /// null, and so may `traces`.
   SmtpChannel(SmtpChannelOptions options, std::shared_ptr<RouteSource> routes, Connector& connector,
               Clock& clock, std::shared_ptr<TlsContext> tls,
-              std::shared_ptr<TlsContext> tls_verifying);
+              std::shared_ptr<TlsContext> tls_verifying, TraceBook* traces = nullptr);
 
   Task<SessionReport> run(SessionRequest request, WorkSource& source) override;
   std::string describe(const std::string& destination) const override;

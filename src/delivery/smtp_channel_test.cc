@@ -305,15 +305,15 @@ TEST(SmtpChannel, AnyTemporaryHostWinsOverAPermanentOne) {
   EXPECT_EQ(disposition.reply.code, 450);
 }
 
-TEST(SmtpChannel, DefersADestinationWithoutANextHop) {
+TEST(SmtpChannel, ADestinationWithoutARouteIsDeferred) {
   ChannelKit kit;
-  kit.route.next_hop.clear();
+  kit.route.pattern = "other.example";
   const Disposition disposition = kit.deliver_one();
   EXPECT_EQ(disposition.outcome, Outcome::deferred);
   EXPECT_FALSE(disposition.counts_as_try);
-  EXPECT_NE(disposition.reply.text.find("set next_hop"), std::string::npos);
+  EXPECT_NE(disposition.reply.text.find("no [route] matches"), std::string::npos);
   EXPECT_TRUE(kit.report.trouble.has_value());
-  EXPECT_NE(kit.channel().describe("b.example").find("set next_hop"), std::string::npos);
+  EXPECT_NE(kit.channel().describe("b.example").find("no [route] matches"), std::string::npos);
 }
 
 TEST(SmtpChannel, DoesNothingWithoutWork) {

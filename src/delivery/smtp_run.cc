@@ -17,6 +17,9 @@ namespace {
 /// A larger message keeps the one behind it waiting too long to claim that already.
 constexpr std::uint64_t pipelined_content_max = 256 * 1024;
 
+/// Messages that one finding about a destination ends; then the DNS or the hosts are asked again.
+constexpr std::uint32_t failed_unsent_max = 100;
+
 Event own_event(Stage stage, Cause cause, std::uint16_t code, EnhancedCode enhanced,
                 std::string text) {
   Event event;
@@ -63,11 +66,18 @@ Task<void> SmtpRun::go() {
       connected_.session->close();
       connected_.session.reset();
     }
+    if (dead_) {
+      for (auto& result : job->results) result = *dead_;
+      finish(job);
+      if (++failed_unsent_ == failed_unsent_max) break;
+      continue;
+    }
     bool ready = connected_.session != nullptr;
     if (!ready) ready = co_await connect(*job);
     if (!ready) {
       finish(job);
-      break;
+      if (!dead_) break;
+      continue;
     }
     ++begun_;
     if (!co_await prepare(*job)) {
@@ -99,10 +109,14 @@ Task<bool> SmtpRun::connect(Job& job) {
   answered_ = 0;
   last_word_ = {};
   recipients_max_ = std::max<std::size_t>(1, request_.recipients_max);
-  RouteResult found = co_await routes_.route(request_.lane.destination);
-  if (!found.failure) {
+  auto routing = routes_.route(request_.lane);
+  RouteResult found = co_await std::move(routing);
+  if (found.failure) {
+    note_no_host(ports_, request_.lane.destination, *found.failure);
+  } else {
     ConnectionOptions options;
     options.lmtp = options_.lmtp;
+    options.destination = request_.lane.destination;
     options.ehlo = request_.binding.ehlo;
     options.source = request_.binding.source;
     options.timeouts = options_.timeouts;
@@ -110,7 +124,12 @@ Task<bool> SmtpRun::connect(Job& job) {
     if (connected_.session) co_return true;
     found.failure = connected_.trouble;
   }
-  report.trouble = *found.failure;
+  if (found.failure->outcome == Outcome::failed) {
+    // Nothing is to be waited for: what else the lane has now ends in the same way, at once.
+    dead_ = found.failure;
+  } else {
+    report.trouble = *found.failure;
+  }
   for (auto& result : job.results) result = *found.failure;
   co_return false;
 }
@@ -168,13 +187,25 @@ std::unique_ptr<Round> SmtpRun::make_round(const std::shared_ptr<Job>& job) {
   MANSIO_ASSERT(!job->pending.empty());
   auto round = std::make_unique<Round>();
   round->job = job;
-  round->transaction.envelope = &job->work->message().envelope;
-  round->transaction.facts = job->facts;
-  while (!job->pending.empty() && round->places.size() < recipients_max_) {
+  const Message& message = job->work->message();
+  smtp::Transaction& transaction = round->transaction;
+  transaction.envelope = &message.envelope;
+  transaction.facts = job->facts;
+  const bool alone = one_transaction_each(options_.return_paths, message);
+  const std::size_t most = alone ? 1 : recipients_max_;
+  while (!job->pending.empty() && round->places.size() < most) {
     const std::size_t place = job->pending.front();
     job->pending.pop_front();
     round->places.push_back(place);
-    round->transaction.recipients.push_back(job->work->recipients()[place]);
+    transaction.recipients.push_back(job->work->recipients()[place]);
+  }
+  round->marked = marked_envelope(options_.return_paths, message, transaction.recipients,
+                                  connected_.session->offered().dsn);
+  if (round->marked) {
+    transaction.envelope = &*round->marked;
+    for (std::size_t i = 0; i < transaction.recipients.size(); ++i) {
+      transaction.recipients[i] = static_cast<std::uint32_t>(i);
+    }
   }
   return round;
 }

@@ -31,6 +31,7 @@ struct Job {
 struct Round {
   std::shared_ptr<Job> job;
   std::vector<std::size_t> places;
+  std::optional<Envelope> marked;  ///< with a return path of ours; else the message's own is sent
   smtp::Transaction transaction;
 };
 
@@ -79,6 +80,8 @@ class SmtpRun {
   std::uint64_t answered_ = 0;              // messages with an answer on this connection
   smtp::Answer last_word_;                  // the 421, once it came
   bool over_ = false;                       // the run ends: the session is of no use any more
+  std::optional<Disposition> dead_;         // the destination takes no mail: all of it fails
+  std::uint32_t failed_unsent_ = 0;         // messages that failed by it
 };
 
 }  // namespace mansio::delivery

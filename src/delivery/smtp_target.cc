@@ -151,7 +151,10 @@ SmtpTarget::SmtpTarget(SmtpChannelOptions options, std::string destination, Bind
 
 Task<Started> SmtpTarget::start(const Message& message) {
   Started started;
-  RouteResult found = co_await routes_->route(destination_);
+  LaneKey lane;
+  lane.destination = destination_;
+  auto routing = routes_->route(lane);
+  RouteResult found = co_await std::move(routing);
   if (found.failure) {
     started.disposition = *found.failure;
     co_return started;

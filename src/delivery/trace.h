@@ -3,6 +3,7 @@
 // into a trace: both are replaced by their size.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -39,6 +40,7 @@ class Trace {
   void add(TraceLine line);
   void set_state(State state);
   View view(std::size_t from_line) const;
+  State state() const;
 
  private:
   mutable std::mutex mutex_;
@@ -58,17 +60,18 @@ class TraceBook {
   std::uint64_t ask(std::string destination);
   void forget(std::uint64_t number);
   std::shared_ptr<Trace> find(std::uint64_t number);
-  /// For a session that is about to connect: the trace that waits for it, now `running`. Null: none;
-  /// costs one atomic read then.
+  /// For a session that is about to connect: the trace that waits for it, now `running`; it is `over`
+  /// when the last copy of this pointer is gone. Null: none; costs one atomic read then.
   std::shared_ptr<Trace> take(const std::string& destination);
 
  private:
-  struct Asked {
+  struct Asked {  // of a destination in lower case
     std::string destination;
     std::shared_ptr<Trace> trace;
     SteadyTime read_at{};
   };
-  void sweep();
+  void sweep();   // REQUIRES: mutex_ held
+  void recount();  // the same
 
   Clock& clock_;
   const Duration forget_after_;
@@ -79,7 +82,7 @@ class TraceBook {
 };
 
 /// A stream that notes what passes through it: commands and replies line by line, content as its
-/// size. `trace` gets state `over` when it is destroyed.
+/// size. Control octets are shown as \xNN.
 std::unique_ptr<Stream> traced(std::unique_ptr<Stream> stream, std::shared_ptr<Trace> trace,
                                Clock& clock);
 

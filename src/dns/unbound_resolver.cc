@@ -115,7 +115,6 @@ RawAnswer raw_answer(int error, const ub_result* result) {
   }
   if (result->havedata == 0) return raw;
   for (int i = 0; result->data[i] != nullptr; ++i) {
-    if (raw.rdata.size() == mx_records_max) break;
     if (result->len[i] <= 0) continue;
     raw.rdata.emplace_back(result->data[i], static_cast<std::size_t>(result->len[i]));
   }
@@ -200,8 +199,9 @@ class UnboundResolver::Engine : public std::enable_shared_from_this<Engine> {
     timer->start(deadline, [weak] {
       if (const auto waiting = weak.lock()) waiting->changed.notify_all();
     });
-    boost::asio::dispatch(self->executor_, [self, waiter, name = std::move(name), type]() mutable {
-      self->want(std::move(name), type, waiter);
+    // Only the coroutine itself owns the waiter, whose timer belongs to the coroutine's loop.
+    boost::asio::dispatch(self->executor_, [self, weak, name = std::move(name), type]() mutable {
+      self->want(std::move(name), type, weak);
     });
     while (!waiter->answer && self->clock_.steady_now() < deadline) {
       co_await waiter->changed.wait();
@@ -237,7 +237,7 @@ class UnboundResolver::Engine : public std::enable_shared_from_this<Engine> {
                          });
   }
 
-  void want(std::string name, int type, const std::shared_ptr<Waiter>& waiter) {
+  void want(std::string name, int type, const std::weak_ptr<Waiter>& waiter) {
     if (ended_) return answer({waiter}, temporary("the resolver is being replaced"));
     const Key key(std::move(name), type);
     const auto known = wanted_.find(key);

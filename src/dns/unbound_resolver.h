@@ -34,7 +34,8 @@ struct UnboundOptions {
 /// as `temporary`.
 class UnboundResolver final : public Resolver {
  public:
-  /// `executor`: of one loop, which reads the answers. `clock` outlives the resolver and what waits.
+  /// `executor`: of one loop, which reads the answers; its context outlives those of the loops that
+  /// ask. `clock` outlives the resolver and what waits.
   /// Throws std::runtime_error when libunbound refuses the options or a file cannot be read.
   UnboundResolver(UnboundOptions options, Clock& clock, boost::asio::any_io_executor executor);
   ~UnboundResolver() override;

@@ -66,6 +66,9 @@ class PassedSockets {
 /// Names in an endpoint are resolved by the system's resolver, off the loops.
 std::unique_ptr<Connector> make_connector(Clock& clock);
 
+/// The IP addresses of this machine's interfaces, as they are now.
+std::vector<std::string> interface_addresses();
+
 /// Raises the soft descriptor limit to the hard one; gives the limit that holds then.
 std::size_t raise_descriptor_limit();
 

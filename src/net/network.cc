@@ -1,3 +1,6 @@
+#include <ifaddrs.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
@@ -49,6 +52,27 @@ std::optional<Network> parse_network(std::string_view text) {
 }
 
 }  // namespace
+
+std::vector<std::string> interface_addresses() {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return {};
+  std::vector<std::string> out;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      const auto* address = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
+      out.push_back(boost::asio::ip::address_v4(ntohl(address->sin_addr.s_addr)).to_string());
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      const auto* address = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
+      boost::asio::ip::address_v6::bytes_type octets;
+      std::copy(std::begin(address->sin6_addr.s6_addr), std::end(address->sin6_addr.s6_addr),
+                octets.begin());
+      out.push_back(boost::asio::ip::address_v6(octets).to_string());
+    }
+  }
+  ::freeifaddrs(list);
+  return out;
+}
 
 bool in_network(std::string_view address, std::string_view network) {
   const auto octets = octets_of(address);

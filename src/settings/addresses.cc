@@ -5,6 +5,7 @@
 #include <boost/asio/ip/network_v6.hpp>
 
 #include "base/text.h"
+#include "message/address.h"
 #include "settings/pattern.h"
 
 namespace mansio::settings {
@@ -77,6 +78,18 @@ bool valid_next_hop(std::string_view text) { return parse_next_hop(text).has_val
 std::string next_hop_text(const Endpoint& hop) {
   if (hop.is_unix() || hop.port == 0) return hop.address;
   return hop.to_string();
+}
+
+bool valid_dns_server(std::string_view text) {
+  const std::size_t at = text.find('@');
+  if (text.find('%') != std::string_view::npos || !parse_ip(text.substr(0, at))) return false;
+  if (at == std::string_view::npos) return true;
+  const auto port = parse_decimal(text.substr(at + 1));
+  return port && *port >= 1 && *port <= 65535;
+}
+
+bool valid_mail_address(std::string_view text) {
+  return text.empty() || Address::parse(text, true).has_value();
 }
 
 bool valid_network(std::string_view text) {

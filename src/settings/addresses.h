@@ -21,6 +21,12 @@ bool valid_next_hop(std::string_view text);
 /// What parse_next_hop reads back.
 std::string next_hop_text(const Endpoint& hop);
 
+/// An IP address, with "@" and a port or without.
+bool valid_dns_server(std::string_view text);
+
+/// A mail address without angle brackets, or "".
+bool valid_mail_address(std::string_view text);
+
 /// An IP address, or a CIDR block whose bits after the prefix are zero.
 bool valid_network(std::string_view text);
 /// Permissions in octal, without special bits: "0660".

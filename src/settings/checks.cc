@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/text.h"
 #include "settings/addresses.h"
 #include "settings/value.h"
 
@@ -84,6 +85,10 @@ void check_listener(const Listener& listener, const std::string& key, const Repo
   if (!listener.address.is_unix() && listener.mode != "0600") {
     report(key + ".mode", "found with an IP address; expected it with a Unix socket only");
   }
+  if (listener.protocol == "lmtp" && !listener.address.is_unix() && listener.address.port == 25) {
+    // RFC 2033 §5: who connects there expects SMTP, and one reply to the content.
+    report(key + ".address", "found port 25 with protocol = \"lmtp\"; expected another port");
+  }
   if (listener.tls == "none") {
     if (!listener.certificate.empty() || !listener.key.empty()) {
       report(key + (listener.certificate.empty() ? ".key" : ".certificate"),
@@ -131,42 +136,66 @@ void check_listeners(const Settings& settings, const Report& report) {
   }
 }
 
-/// The secret of `auth.password`, read from where it is; reports where there is none.
-void read_password(Auth& auth, const std::string& key, const std::string& folder,
-                   const Report& report) {
+/// Puts the secret itself in the place of where it comes from, which goes to `from`; reports where
+/// there is none. `what`: "the password".
+void read_secret(std::string& value, std::string& from, const std::string& key,
+                 const std::string& folder, const std::string& what, const Report& report) {
   std::string secret;
-  if (auth.password.starts_with("file:")) {
-    auth.password_from = "file:" + resolve_path(folder, auth.password.substr(5));
-    std::ifstream file(auth.password_from.substr(5));
+  if (value.starts_with("file:")) {
+    from = "file:" + resolve_path(folder, value.substr(5));
+    std::ifstream file(from.substr(5));
     if (!std::getline(file, secret) || secret.empty()) {
-      report(key, fmt::format("found {}; expected a file whose first line is the password",
-                              quote_toml(auth.password_from)));
+      report(key, fmt::format("found {}; expected a file whose first line is {}", quote_toml(from),
+                              what));
     }
     if (secret.ends_with('\r')) secret.pop_back();
-  } else if (auth.password.starts_with("env:")) {
-    auth.password_from = auth.password;
-    const char* value = std::getenv(auth.password.c_str() + 4);
-    if (value == nullptr || *value == '\0') {
-      report(key, fmt::format("found {}; expected the name of an environment variable that holds "
-                              "the password",
-                              quote_toml(auth.password)));
+  } else if (value.starts_with("env:")) {
+    from = value;
+    const char* found = std::getenv(value.c_str() + 4);
+    if (found == nullptr || *found == '\0') {
+      report(key,
+             fmt::format("found {}; expected the name of an environment variable that holds {}",
+                         quote_toml(value), what));
     } else {
-      secret = value;
+      secret = found;
     }
   } else {
-    secret = auth.password;
+    secret = value;
     if (secret.empty()) report(key, "found none; expected \"file:PATH\" or \"env:NAME\"");
   }
-  auth.password = std::move(secret);
+  value = std::move(secret);
+}
+
+void check_bounces(Bounces& bounces, const std::string& folder, const Report& report) {
+  constexpr std::size_t secret_octets_min = 16;
+  bounces.domain = to_lower(bounces.domain);
+  for (const auto& [key, on] : {std::pair("bounces.verp", bounces.verp),
+                                std::pair("bounces.envelope_id", bounces.envelope_id)}) {
+    if (on && bounces.domain.empty()) {
+      report(key, "found true without a domain; expected bounces.domain beside it");
+    }
+  }
+  if (bounces.domain.empty() && bounces.secret.empty()) return;
+  if (bounces.domain.empty()) {
+    report("bounces.secret", "found without a domain; expected bounces.domain beside it");
+  }
+  const bool named = !bounces.secret.empty();
+  read_secret(bounces.secret, bounces.secret_from, "bounces.secret", folder, "the secret", report);
+  const bool found = named && !bounces.secret.empty();
+  if (found && bounces.secret.size() < secret_octets_min) {
+    report("bounces.secret", fmt::format("found {} octets; expected at least {}, such as the "
+                                         "output of \"openssl rand -hex 32\"",
+                                         bounces.secret.size(), secret_octets_min));
+  }
 }
 
 void check_next_hops(Route& route, const std::string& type, const Report& report) {
   const std::string key = route_key(route, "next_hop");
   const bool sends = type == "smtp" || type == "lmtp";
-  if (sends && route.next_hop.empty()) {
-    report(key, fmt::format("found none: delivery to the MX hosts of a domain is {}; expected the "
-                            "hosts to hand the mail to, such as [\"mail.example.net:25\"]",
-                            not_available));
+  if (type == "lmtp" && route.next_hop.empty()) {
+    report(key,
+           "found none: MX hosts speak SMTP, not LMTP (RFC 2033); expected the hosts or the Unix "
+           "socket to hand the mail to, such as [\"/run/lmtp.sock\"]");
   }
   if (!sends && !route.next_hop.empty()) {
     report(key, fmt::format("found with a channel that {}s its mail; expected none", type));
@@ -200,10 +229,16 @@ void check_route(Settings& settings, Route& route, const std::string& folder,
                        quote_toml(route.tls)));
   }
   if (!route.auth) return;
+  if (route.next_hop.empty()) {
+    report(route_key(route, "auth"),
+           "found without next_hop, where the password would go to whatever host the DNS names; "
+           "expected a next_hop beside it");
+  }
   if (route.auth->user.empty()) {
     report(route_key(route, "auth.user"), "found none; expected the user to log in as");
   }
-  read_password(*route.auth, route_key(route, "auth.password"), folder, report);
+  read_secret(route.auth->password, route.auth->password_from, route_key(route, "auth.password"),
+              folder, "the password", report);
   if (route.tls != "required") {
     report(route_key(route, "auth"),
            fmt::format("found with tls = {}, where the password could be sent in the clear; "
@@ -240,7 +275,9 @@ std::string resolve_path(const std::string& folder, const std::string& path) {
 }
 
 std::string route_key(const Route& route, const std::string& key) {
-  return "route." + quote_toml(route.pattern) + "." + key;
+  const std::string of_sender =
+      route.sender.empty() ? std::string() : ".sender." + quote_toml(route.sender);
+  return "route." + quote_toml(route.pattern) + of_sender + "." + key;
 }
 
 void complete_and_check(Settings& settings, const std::string& folder, const Report& report) {
@@ -248,10 +285,19 @@ void complete_and_check(Settings& settings, const std::string& folder, const Rep
   check_server_and_limits(settings, report);
   check_listeners(settings, report);
   if (settings.routes.empty()) {
-    report("route", "found none; expected at least one, such as [route.\"*\"] with a next_hop");
+    report("route", "found none; expected at least one, such as [route.\"*\"]");
   }
   for (Route& route : settings.routes) check_route(settings, route, folder, report);
   check_retry(settings.retry, report);
+  if (settings.notify.double_bounce && settings.notify.postmaster.empty()) {
+    report("notify.double_bounce", "found true without notify.postmaster; expected an address there");
+  }
+  check_bounces(settings.bounces, folder, report);
+  const std::string& anchor = settings.dns.trust_anchor;
+  if (!anchor.empty() && !readable(anchor)) {
+    report("dns.trust_anchor",
+           fmt::format("found {}; expected a file that can be read", quote_toml(anchor)));
+  }
 }
 
 }  // namespace mansio::settings

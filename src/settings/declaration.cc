@@ -133,6 +133,11 @@ Section listener() {
            "A CR or LF alone in message data: refuse the message, or make it CR LF. Neither ever "
            "ends the data.")
       .one_of({"reject", "normalize"});
+  options
+      .add("mode", &Listener::mode,
+           "Permissions of a Unix socket's file. Who may write to it may send, from any address to "
+           "any domain: `\"0666\"` lets every user of this machine.")
+      .must_be(valid_mode, "permissions in octal such as \"0660\"");
   Section section{
       .name = "listener",
       .shape = Shape::array,
@@ -263,10 +268,9 @@ Section route() {
   options
       .add_with(
           "next_hop", Kind::texts,
-          "Hosts to hand the mail to, in this order; the next one is tried when one cannot be "
-          "used. Each is a name or IP address, with a port if not `port`, or the path of a Unix "
-          "socket. (Delivery to a domain's own MX hosts is not available in this version, so it "
-          "is needed.)",
+          "Hosts to hand the mail to, in this order, instead of the MX hosts of the destination; "
+          "the next one is tried when one cannot be used. Each is a name or IP address, with a "
+          "port if not `port`, or the path of a Unix socket. The channel `lmtp` needs it.",
           [](Route& owner, const Value& value) {
             owner.next_hop.clear();
             for (const std::string& item : std::get<std::vector<std::string>>(value)) {
@@ -281,7 +285,8 @@ Section route() {
       .must_be(valid_next_hop,
                "a host such as \"mail.example.net\", \"192.0.2.1:587\" or \"[2001:db8::1]:25\"")
       .shown_as("[\"127.0.0.1:2626\"]");
-  options.add("port", &Route::port, "The port of next hops that name none.").between(1, 65535);
+  options.add("port", &Route::port, "The port of MX hosts, and of next hops that name none.")
+      .between(1, 65535);
   options
       .add("tls", &Route::tls,
            "TLS by STARTTLS: never, where the next hop offers it, or not without it.")
@@ -313,16 +318,48 @@ Section route() {
           })
       .secret()
       .shown_as("\"file:/etc/mansio/smarthost.password\"");
-  Section section{.name = "route",
-                  .shape = Shape::named,
-                  .name_word = "pattern",
-                  .name_example = "\"*\"",
-                  .sentence =
-                      "Where mail for the destinations that the pattern fits goes. The most "
-                      "specific route holds: the exact domain, then the longest `*.suffix`, then "
-                      "`*`. At least one.",
-                  .options = options.take()};
-  bind_named(section, &Settings::routes, &Route::pattern);
+  Section section{
+      .name = "route",
+      .shape = Shape::named,
+      .name_word = "pattern",
+      .name_example = "\"*\"",
+      .sentence =
+          "Where mail for the destinations that the pattern fits goes: without `next_hop`, to the "
+          "MX hosts that the DNS names for the destination. The most specific route holds: the "
+          "exact domain, then the longest `*.suffix`, then `*`. At least one.",
+      .options = options.take(),
+      .nested = "sender",
+      .nested_example = "\"*@news.example.com\"",
+      .nested_sentence =
+          "A route of its own, with the same keys and defaults, for the mail of some senders to "
+          "these destinations. The pattern is an address, `*@domain`, `*@*.suffix`, or `<>` for "
+          "the null reverse-path; the most specific one holds, inside the most specific route. It "
+          "is chosen when the mail is accepted."};
+  section.add = [](Settings& settings, const std::string& name) -> void* {
+    Route& added = settings.routes.emplace_back();
+    added.pattern = name;
+    return &added;
+  };
+  section.each = [](const Settings& settings,
+                    const std::function<void(const std::string&, const void*)>& visit) {
+    for (const Route& item : settings.routes) {
+      if (item.sender.empty()) visit(item.pattern, &item);
+    }
+  };
+  section.add_nested = [](Settings& settings, const std::string& name,
+                          const std::string& inner) -> void* {
+    Route& added = settings.routes.emplace_back();
+    added.pattern = name;
+    added.sender = inner;
+    return &added;
+  };
+  section.each_nested =
+      [](const Settings& settings,
+         const std::function<void(const std::string&, const std::string&, const void*)>& visit) {
+        for (const Route& item : settings.routes) {
+          if (!item.sender.empty()) visit(item.pattern, item.sender, &item);
+        }
+      };
   return section;
 }
 
@@ -365,8 +402,15 @@ Section retry() {
 Section notify() {
   Options<Notify> options;
   options
+      .add("delay", &Notify::delay,
+           "Ages at which a sender is told that its mail still waits, once each; `[]`: never. Not "
+           "where the sender asked for no such notice (NOTIFY), and not about notices.")
+      .at_least(1);
+  options.add("delay_bulk", &Notify::delay_bulk,
+              "Also about mail to many: with a List-* field, or Precedence bulk, list or junk.");
+  options
       .add("lifetime", &Notify::lifetime,
-           "How long a failure notice itself is tried before it is dropped.")
+           "How long a notice itself is tried before it is dropped.")
       .at_least(0.001);
   options
       .add("return", &Notify::return_content,
@@ -376,12 +420,108 @@ Section notify() {
       .add("return_max", &Notify::return_max,
            "A message larger than this goes back as its headers only.")
       .size();
+  options
+      .add("connections", &Notify::connections,
+           "Connections with notices to one destination at a time, so that many of them do not "
+           "crowd out mail.")
+      .at_least(1);
+  options
+      .add("postmaster", &Notify::postmaster,
+           "Address that gets a copy of each notice of failure, with the headers of the message.")
+      .must_be(valid_mail_address, "an address such as \"postmaster@example.org\", or \"\"")
+      .shown_as("\"postmaster@example.org\"");
+  options.add("double_bounce", &Notify::double_bounce,
+              "A notice to a sender that itself fails goes to `postmaster`, once.");
   return {.name = "notify",
-          .sentence = "Notices (RFC 3464) to the senders of mail that failed for good.",
+          .sentence = "Notices (RFC 3464) to senders: of mail that failed or waits, and of success where it was "
+                      "asked for.",
           .options = options.take(),
-          .later = {{"delay", "[]"}, {"postmaster", "\"\""}, {"double_bounce", "false"}},
           .add = single(&Settings::notify),
           .each = visit_single(&Settings::notify)};
+}
+
+Section dns() {
+  Options<Dns> options;
+  options
+      .add("servers", &Dns::servers,
+           "Recursive name servers to ask, instead of those of `/etc/resolv.conf`.")
+      .must_be(valid_dns_server,
+               "an IP address, with a port if it is not 53: \"192.0.2.1\" or \"127.0.0.1@5353\"")
+      .shown_as("[\"127.0.0.1@5353\"]");
+  options
+      .add("trust_anchor", &Dns::trust_anchor,
+           "File with the DS or DNSKEY records that DNSSEC validation starts from; an answer that "
+           "is bogus then counts as none. Without it nothing is validated.")
+      .path()
+      .shown_as("\"/usr/share/dns/root.key\"");
+  options.add("allow_private", &Dns::allow_private,
+              "Deliver to MX hosts and address literals on private, loopback, link-local and other "
+              "addresses that are not of the public internet. Otherwise such mail waits. A "
+              "`next_hop` may be anywhere.");
+  options
+      .add("prefer", &Dns::prefer,
+           "Which addresses of a host are tried first, or alone. The families take turns.")
+      .one_of({"ipv6", "ipv4", "ipv4-only", "ipv6-only"});
+  options.add("timeout", &Dns::timeout, "How long one lookup may take; then the mail waits.")
+      .between(0.1, 600);
+  return {.name = "dns",
+          .sentence = "Looking up the MX hosts of destinations, and the names of next hops.",
+          .options = options.take(),
+          .add = single(&Settings::dns),
+          .each = visit_single(&Settings::dns)};
+}
+
+Section bounces() {
+  Options<Bounces> options;
+  options
+      .add("domain", &Bounces::domain,
+           "A domain of its own whose MX is this server: mail to it, from anywhere and on any "
+           "listener, is read as a notice about mail that was sent, and goes nowhere else. Empty: "
+           "off.")
+      .must_be([](std::string_view name) { return name.empty() || valid_host_name(name); },
+               "a domain such as \"bounces.example.org\"")
+      .shown_as("\"bounces.example.org\"");
+  options.add(
+      "verp", &Bounces::verp,
+      "Send each recipient its copy from an address of its own in `domain`, so that whatever "
+      "comes back names the message and the recipient. The sender of the message gets no "
+      "notices of other servers then. Not for LMTP, nor for mail without a sender.");
+  options.add("envelope_id", &Bounces::envelope_id,
+              "Give mail whose sender set none an ENVID of ours where the next hop offers DSN, and "
+              "read notices that carry it at the address `bounces@` in `domain`.");
+  options
+      .add_with(
+          "secret", Kind::text,
+          "What makes the addresses and ENVIDs unguessable: `file:PATH`, whose first line it is, "
+          "`env:NAME`, or the secret itself; at least 16 octets. With another secret, what was "
+          "sent before is not known any more.",
+          [](Bounces& owner, const Value& value) { owner.secret = std::get<std::string>(value); },
+          [](const Bounces& owner) -> std::optional<Value> {
+            if (owner.secret.empty()) return std::nullopt;
+            return Value(owner.secret_from);
+          })
+      .secret()
+      .shown_as("\"file:/etc/mansio/bounces.secret\"");
+  return {.name = "bounces",
+          .sentence = "Notices of other servers about mail that this one sent.",
+          .options = options.take(),
+          .add = single(&Settings::bounces),
+          .each = visit_single(&Settings::bounces)};
+}
+
+Section maildrop() {
+  Options<Maildrop> options;
+  options
+      .add("path", &Maildrop::path,
+           "The folder where the `sendmail` command leaves mail while the daemon does not take it; "
+           "empty: none. Who may write into it may send.")
+      .path()
+      .shown_as("\"/var/spool/mansio/maildrop\"");
+  return {.name = "maildrop",
+          .sentence = "Mail that local programs hand over while the daemon is down.",
+          .options = options.take(),
+          .add = single(&Settings::maildrop),
+          .each = visit_single(&Settings::maildrop)};
 }
 
 Section timeouts() {
@@ -512,15 +652,15 @@ Section log_section() {
 }  // namespace
 
 const std::vector<Section>& sections() {
-  static const std::vector<Section> all = {
-      server(),   spool(),   listener(),    limits(),  route(), retry(),      notify(),
-      timeouts(), history(), destination(), channel(), admin(), log_section()};
+  static const std::vector<Section> all = {server(),      spool(),   listener(), limits(),
+                                           route(),       retry(),   notify(),   maildrop(),
+                                           dns(),         bounces(), timeouts(), history(),
+                                           destination(), channel(), admin(),    log_section()};
   return all;
 }
 
 const std::vector<LaterSection>& later_sections() {
   static const std::vector<LaterSection> all = {
-      {"dns", "Delivery to the MX hosts of a domain.", {}},
       {"binding", "Source addresses and names to send from.", {}},
       {"binding_group", "Sets of bindings to choose from.", {}},
       {"sdk", "Programs that dequeue.", {{"socket", "\"\""}, {"allow_users", "[]"}}},

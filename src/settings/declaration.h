@@ -64,11 +64,23 @@ struct Section {
   std::vector<Option> options{};
   std::vector<LaterKey> later{};
 
+  /// Of a named one: the key under which tables named by a second pattern hold the same options,
+  /// [route."pattern".sender."PATTERN"]; empty: there is none.
+  std::string nested{};
+  std::string nested_example{};
+  std::string nested_sentence{};
+
   /// The struct to fill; for arrays and named tables a new one called `name`.
   std::function<void*(Settings&, const std::string& name)> add{};
   /// Visits what there is, with its name ("" for tables and arrays).
   std::function<void(const Settings&, const std::function<void(const std::string&, const void*)>&)>
       each{};
+  /// The same for nested tables, whose second name comes after the first.
+  std::function<void*(Settings&, const std::string& name, const std::string& inner)> add_nested{};
+  std::function<void(const Settings&,
+                     const std::function<void(const std::string& name, const std::string& inner,
+                                              const void*)>&)>
+      each_nested{};
 
   const Option* find(std::string_view key) const;
   const LaterKey* find_later(std::string_view key) const;

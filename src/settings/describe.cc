@@ -74,13 +74,11 @@ bool is_empty_value(const Value& value) {
   return false;
 }
 
-std::string assignment(const Section& section, const Option& option) {
+std::string assignment(const Option& option) {
   if (option.default_value && !(is_empty_value(*option.default_value) && !option.example.empty())) {
     return fmt::format("{} = {}\n", option.key, to_toml(option.kind, *option.default_value));
   }
-  // A route needs somewhere to go, so that the file of defaults can be used as it is.
-  const bool active = option.required || (section.name == "route" && option.key == "next_hop");
-  return fmt::format("{}{} = {}\n", active ? "" : "# ", option.key, option.example);
+  return fmt::format("{}{} = {}\n", option.required ? "" : "# ", option.key, option.example);
 }
 
 /// The name as the file writes it behind the table's.
@@ -145,6 +143,10 @@ std::string describe(const Described& described) {
   if (described.option == nullptr) {
     std::string out =
         fmt::format("{}: {}\n", header_line(section, section.name_example), section.sentence);
+    if (!section.nested.empty()) {
+      out += fmt::format("[{}.{}.{}.{}]: {}\n", section.name, section.name_example, section.nested,
+                         section.nested_example, section.nested_sentence);
+    }
     for (const Option& option : section.options) {
       out += "\n" + describe({&section, &option});
     }
@@ -175,7 +177,12 @@ std::string defaults_file() {
     for (const Option& option : section.options) {
       const std::string range = option.range();
       body += comment(option.sentence + (range.empty() ? "" : " (" + range + ")"));
-      body += assignment(section, option) + '\n';
+      body += assignment(option) + '\n';
+    }
+    if (!section.nested.empty()) {
+      body += comment(section.nested_sentence);
+      body += fmt::format("# [{}.{}.{}.{}]\n\n", section.name, section.name_example,
+                          section.nested, section.nested_example);
     }
     body.pop_back();
     if (!example_only) {
@@ -197,22 +204,34 @@ namespace {
 template <class Visit>
 void visit_values(const Loaded& loaded, Visit visit) {
   for (const Section& section : sections()) {
-    std::size_t index = 0;
-    section.each(loaded.settings, [&](const std::string& name, const void* owner) {
-      const std::string written = written_name(section, name);
-      std::string path = section.name;
-      if (section.shape == Shape::array) path += fmt::format("[{}]", index++);
-      if (section.shape == Shape::named) path += "." + written;
+    const auto visit_table = [&](const std::string& path, const std::string& header,
+                                 const void* owner) {
       for (const Option& option : section.options) {
         auto value = option.get(owner);
         if (!value) value = option.default_value;
         if (!value) continue;
         const std::string key = path + "." + option.key;
         const auto line = loaded.lines.find(key);
-        visit(header_line(section, written), option,
+        visit(header, option,
               EffectiveValue{key, shown_value(option, *value),
                              line == loaded.lines.end() ? 0 : line->second});
       }
+    };
+    std::size_t index = 0;
+    section.each(loaded.settings, [&](const std::string& name, const void* owner) {
+      const std::string written = written_name(section, name);
+      std::string path = section.name;
+      if (section.shape == Shape::array) path += fmt::format("[{}]", index++);
+      if (section.shape == Shape::named) path += "." + written;
+      visit_table(path, header_line(section, written), owner);
+    });
+    if (section.nested.empty()) continue;
+    section.each_nested(loaded.settings, [&](const std::string& name, const std::string& inner,
+                                             const void* owner) {
+      const std::string path =
+          fmt::format("{}.{}.{}.{}", section.name, written_name(section, name), section.nested,
+                      quote_toml(inner));
+      visit_table(path, "[" + path + "]", owner);
     });
   }
 }

@@ -25,6 +25,8 @@ auth = { user = "me", password = "geheim" }
 intervals = ["1m", "1h"]
 [destination."example.com"]
 connections = 3
+[route."*".sender."*@news.example"]
+port = 587
 )";
 
 TEST(Declaration, EveryOptionHasASentenceAndADefaultOrAnExample) {
@@ -56,8 +58,8 @@ TEST(Describe, FindsAKeyInEveryWayToWriteIt) {
   EXPECT_EQ(find_described("limits")->option, nullptr);
   EXPECT_FALSE(find_described("limits.mesage"));
   EXPECT_EQ(nearest_key("limits.mesage"), "limits.message");
-  EXPECT_TRUE(is_later_key("dns.servers"));
-  EXPECT_TRUE(is_later_key("notify.delay"));
+  EXPECT_TRUE(is_later_key("tenant.x"));
+  EXPECT_EQ(find_described("route.\"*\".sender.\"*@a.b\".port")->option->key, "port");
   EXPECT_TRUE(is_later_key("destination.\"x.y\".rollup"));
   EXPECT_FALSE(is_later_key("limits.message"));
 }
@@ -91,6 +93,8 @@ TEST(Effective, SaysWhereEachValueComesFrom) {
   EXPECT_THAT(text, testing::ContainsRegex("connections = 3 +# /x/m.toml:14\n"));
   EXPECT_THAT(text, testing::ContainsRegex("recipients_per_transaction = 100 +# default\n"));
   EXPECT_THAT(text, testing::ContainsRegex("next_hop = ..127.0.0.1:25.. +# /x/m.toml:8\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("port = 587 +# /x/m.toml:16\n"));
+  EXPECT_THAT(text, HasSubstr("[route.\"*\".sender.\"*@news.example\"]\n"));
 }
 
 TEST(Effective, LoadsAgainAndSaysTheSame) {

@@ -217,6 +217,49 @@ class Reader {
                   "found the same pattern twice (case does not matter); expected it once");
       } else {
         read_table(section, path, *table, item_line, section.add(loaded_.settings, name));
+        const auto* nested = section.nested.empty() ? nullptr : table->get(section.nested);
+        if (nested != nullptr) {
+          read_nested(section, path, name, *nested, nested->source().begin.line);
+        }
+      }
+    }
+  }
+
+  /// [route."PATTERN".sender."SENDER"], whose tables have the options of the section again.
+  void read_nested(const Section& section, const std::string& path, const std::string& name,
+                   const toml::node& node, unsigned line) {
+    const std::string group = path + "." + section.nested;
+    const auto* tables = node.as_table();
+    if (tables == nullptr) {
+      report_at(line, group,
+                fmt::format("found {}; expected tables [{}.{}]", found(node), group,
+                            section.nested_example));
+      return;
+    }
+    std::set<std::string> names;
+    for (const auto& [key, item] : *tables) {
+      const std::string inner = canonical_sender_pattern(key.str());
+      const std::string full = group + "." + quote_toml(inner);
+      const unsigned item_line = key.source().begin.line;
+      const auto* table = item.as_table();
+      if (!valid_sender_pattern(inner)) {
+        report_at(item_line, full,
+                  fmt::format("found the pattern {}; expected an address, \"*@\" and a domain, "
+                              "\"*@*.\" and a domain, or \"<>\"",
+                              quote_toml(inner)));
+      } else if (table == nullptr) {
+        report_at(item_line, full,
+                  fmt::format("found {}; expected a table [{}]", found(item), full));
+      } else if (!names.insert(inner).second) {
+        report_at(item_line, full,
+                  "found the same pattern twice (case does not matter); expected it once");
+      } else {
+        read_table(section, full, *table, item_line,
+                   section.add_nested(loaded_.settings, name, inner));
+        if (table->contains(section.nested)) {
+          report_at(item_line, full + "." + section.nested,
+                    "found inside a table of its kind; expected it in the route alone");
+        }
       }
     }
   }
@@ -276,6 +319,8 @@ class Reader {
                     fmt::format("found {}: not available in this version; expected it to be absent",
                                 found(node)));
         }
+      } else if (!section.nested.empty() && name == section.nested) {
+        continue;  // read_nested() has it
       } else if (node.is_table() && has_group(section, name)) {
         read_keys(section, path, name + ".", *node.as_table(), owner, present);
       } else {

@@ -57,6 +57,10 @@ TEST(Load, ReadsEveryKindOfValue) {
                                    "connections_per_client = 7\n"
                                    "[notify]\n"
                                    "return = \"full\"\n"
+                                   "delay = [\"1h\", \"1d\"]\n"
+                                   "connections = 2\n"
+                                   "postmaster = \"pm@example.org\"\n"
+                                   "double_bounce = true\n"
                                    "[history]\n"
                                    "keep = \"2d\"\n"
                                    "[channel.sink]\n"
@@ -72,6 +76,11 @@ TEST(Load, ReadsEveryKindOfValue) {
   EXPECT_TRUE(settings.limits.connections_per_client_set);
   EXPECT_EQ(settings.limits.connections_per_client, 7u);
   EXPECT_EQ(settings.notify.return_content, "full");
+  EXPECT_EQ(settings.notify.delay,
+            (std::vector<Duration>{std::chrono::hours(1), std::chrono::hours(24)}));
+  EXPECT_EQ(settings.notify.connections, 2u);
+  EXPECT_EQ(settings.notify.postmaster, "pm@example.org");
+  EXPECT_TRUE(settings.notify.double_bounce);
   EXPECT_EQ(settings.history_keep, std::chrono::hours(48));
   EXPECT_EQ(settings.channels[0].type, "discard");
   EXPECT_EQ(settings.destinations[0].pattern, "example.com");
@@ -108,7 +117,6 @@ TEST(Load, ProgramsOfOtherUsersNeedNoSecrets) {
 
 TEST(Load, KeysOfLaterVersionsMayBeSetToOff) {
   EXPECT_NO_THROW(parsed(std::string(least) +
-                         "[notify]\ndelay = []\npostmaster = \"\"\ndouble_bounce = false\n"
                          "[policy]\nmodules = []\nlua = \"\"\n"
                          "[destination.\"*\"]\nconnection_rate = \"\"\nrollup = false\n"
                          "[admin]\ntokens_file = \"\"\n"));
@@ -134,6 +142,62 @@ TEST(Load, TheMostSpecificRouteHolds) {
   EXPECT_EQ(route_for(settings, "example.com")->pattern, "*");
   settings.routes.erase(settings.routes.begin());
   EXPECT_EQ(route_for(settings, "example.com"), nullptr);
+}
+
+TEST(Load, ARouteWithoutANextHopGoesToTheMxHosts) {
+  const Settings settings = parsed(
+      "[server]\nhostname = \"a\"\n[spool]\nurl = \"memory:\"\n[[listener]]\n"
+      "address = \"[::1]:0\"\n[route.\"*\"]\n[dns]\nservers = [\"127.0.0.1@5353\", \"::1\"]\n"
+      "prefer = \"ipv4\"\nallow_private = true\ntimeout = \"5s\"\n");
+  EXPECT_TRUE(settings.routes[0].next_hop.empty());
+  EXPECT_EQ(settings.dns.servers, (std::vector<std::string>{"127.0.0.1@5353", "::1"}));
+  EXPECT_EQ(settings.dns.prefer, "ipv4");
+  EXPECT_TRUE(settings.dns.allow_private);
+  EXPECT_EQ(settings.dns.timeout, std::chrono::seconds(5));
+}
+
+const char* const of_senders =
+    "[route.\"*\".sender.\"*@News.Example\"]\nnext_hop = [\"198.51.100.1\"]\n"
+    "[route.\"*\".sender.\"*@*.example\"]\nnext_hop = [\"198.51.100.2\"]\n"
+    "[route.\"*\".sender.\"Boss@news.example\"]\nnext_hop = [\"198.51.100.3\"]\n"
+    "[route.\"*\".sender.\"<>\"]\nnext_hop = [\"198.51.100.4\"]\n"
+    "[route.\"b.test\"]\n"
+    "[route.\"b.test\".sender.\"*@*.example\"]\nnext_hop = [\"198.51.100.5\"]\n";
+
+std::string hop_for(const Settings& settings, const std::string& destination,
+                    const std::string& sender) {
+  const Address path = sender.empty() ? Address{} : Address::parse(sender, true).value();
+  const Route* route =
+      route_for(settings, LaneKey{destination, binding_for(settings, destination, path)});
+  return route->next_hop.empty() ? "" : route->next_hop[0].address;
+}
+
+TEST(Load, TheMostSpecificSenderInsideTheMostSpecificRouteHolds) {
+  const Settings settings = parsed(std::string(least) + of_senders);
+  EXPECT_EQ(hop_for(settings, "a.test", "x@news.example"), "198.51.100.1");
+  EXPECT_EQ(hop_for(settings, "a.test", "X@NEWS.EXAMPLE"), "198.51.100.1");
+  EXPECT_EQ(hop_for(settings, "a.test", "bOSS@news.example"), "198.51.100.3");
+  EXPECT_EQ(hop_for(settings, "a.test", "x@other.example"), "198.51.100.2");
+  EXPECT_EQ(hop_for(settings, "a.test", "x@example"), "127.0.0.1");
+  EXPECT_EQ(hop_for(settings, "a.test", "x@b.org"), "127.0.0.1");
+  EXPECT_EQ(hop_for(settings, "a.test", ""), "198.51.100.4");
+  EXPECT_EQ(hop_for(settings, "b.test", "boss@news.example"), "198.51.100.5");
+  EXPECT_EQ(hop_for(settings, "b.test", "x@b.org"), "");
+  EXPECT_EQ(binding_for(settings, "a.test", Address{"x", "news.example"}), "sender:*@news.example");
+  EXPECT_EQ(binding_for(settings, "a.test", Address{"x", "b.org"}), "default");
+  EXPECT_EQ(route_for(settings, "a.test")->next_hop[0].address, "127.0.0.1");
+}
+
+TEST(Load, ALaneWhoseSenderTableIsGoneTakesTheRouteForAll) {
+  const Settings before = parsed(std::string(least) + of_senders);
+  const LaneKey lane{"a.test", binding_for(before, "a.test", Address{"x", "news.example"})};
+  const Settings after = parsed(least);
+  EXPECT_EQ(route_for(before, lane)->next_hop[0].address, "198.51.100.1");
+  EXPECT_EQ(route_for(after, lane)->next_hop[0].address, "127.0.0.1");
+  EXPECT_EQ(route_for(after, LaneKey{"a.test", "notices"})->next_hop[0].address, "127.0.0.1");
+  EXPECT_EQ(route_for(before, LaneKey{"a.test", "notices"})->next_hop[0].address, "198.51.100.4");
+  EXPECT_EQ(binding_for(Settings{}, "a.test", Address{}), "default");
+  EXPECT_EQ(route_for(Settings{}, lane), nullptr);
 }
 
 TEST(Load, EachValueOfADestinationComesFromTheMostSpecificTableThatHasIt) {
@@ -251,17 +315,17 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Later, LoadRefuses,
     testing::Values(
-        Bad{"Dns", "[dns]\nservers = []\n", 10, "dns.servers", later, "absent"},
         Bad{"Binding", "[binding.b1]\nehlo = \"a.b\"\n", 9, "binding.b1", later, "absent"},
         Bad{"BindingGroup", "[binding_group.p]\n", 9, "binding_group.p", later, "absent"},
         Bad{"Sdk", "[sdk]\nsocket = \"/run/x\"\n", 10, "sdk.socket", later, "absent"},
         Bad{"Policy", "[policy]\nlua = \"x.lua\"\n", 10, "policy.lua", later, "absent"},
         Bad{"Tenant", "[tenant.\"x\"]\n", 9, "tenant.x", later, "absent"},
-        Bad{"DelayNotices", "[notify]\ndelay = [\"4h\"]\n", 10, "notify.delay", later, "absent"},
-        Bad{"Postmaster", "[notify]\npostmaster = \"a@b\"\n", 10, "notify.postmaster", later,
-            "absent"},
-        Bad{"DoubleBounce", "[notify]\ndouble_bounce = true\n", 10, "notify.double_bounce", later,
-            "absent"},
+        Bad{"DelayNotices", "[notify]\ndelay = [\"4h\", \"0s\"]\n", 10, "notify.delay", "\"0s\"",
+            "duration"},
+        Bad{"Postmaster", "[notify]\npostmaster = \"a b\"\n", 10, "notify.postmaster", "\"a b\"",
+            "an address"},
+        Bad{"DoubleBounce", "[notify]\ndouble_bounce = true\n", 10, "notify.double_bounce",
+            "without notify.postmaster", "an address there"},
         Bad{"ConnectionRate", "[destination.\"x\"]\nconnection_rate = \"1/s\"\n", 10,
             "destination.\"x\".connection_rate", later, "absent"},
         Bad{"MessageRate", "[destination.\"x\"]\nmessage_rate = \"1/s\"\n", 10,
@@ -274,7 +338,6 @@ INSTANTIATE_TEST_SUITE_P(
             "channel.a.command", later, "absent"},
         Bad{"HttpListener", "[[listener]]\nprotocol = \"http\"\naddress = \"192.0.2.1:8025\"\n", 11,
             "listener[1].address", later, "a loopback address or a Unix socket"},
-        Bad{"MxRoute", "[route.\"x\"]\n", 9, "route.\"x\".next_hop", later, "hand the mail to"},
         Bad{"TokensFile", "[admin]\ntokens_file = \"x\"\n", 10, "admin.tokens_file", later,
             "absent"}),
     test_name);
@@ -359,6 +422,43 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"PasswordVariableMissing",
             "tls = \"required\"\nauth = { user = \"u\", password = \"env:MANSIO_NO_SUCH\" }\n", 10,
             "route.\"*\".auth.password", "MANSIO_NO_SUCH", "environment variable"},
+        Bad{"PasswordForWhomeverTheDnsNames",
+            "[route.\"x\"]\ntls = \"required\"\nauth = { user = \"u\", password = \"p\" }\n", 11,
+            "route.\"x\".auth", "without next_hop", "a next_hop"},
+        Bad{"LmtpToMxHosts", "[route.\"x\"]\nchannel = \"lmtp\"\n", 9, "route.\"x\".next_hop",
+            "found none", "hand the mail to"},
+        Bad{"BouncesWithoutSecret", "[bounces]\ndomain = \"b.example\"\nverp = true\n", 9,
+            "bounces.secret", "found none", "file:PATH"},
+        Bad{"BouncesShortSecret", "[bounces]\ndomain = \"b.example\"\nsecret = \"short\"\n", 11,
+            "bounces.secret", "found 5 octets", "at least 16"},
+        Bad{"BouncesSecretMissing",
+            "[bounces]\ndomain = \"b.example\"\nsecret = \"file:no/such\"\n", 11, "bounces.secret",
+            "/etc/mansio/no/such", "first line is the secret"},
+        Bad{"VerpWithoutDomain", "[bounces]\nverp = true\n", 10, "bounces.verp", "without a domain",
+            "bounces.domain"},
+        Bad{"EnvelopeIdWithoutDomain", "[bounces]\nenvelope_id = true\n", 10, "bounces.envelope_id",
+            "without a domain", "bounces.domain"},
+        Bad{"BouncesDomain", "[bounces]\ndomain = \"a b\"\n", 10, "bounces.domain", "a b",
+            "a domain such as"},
+        Bad{"DnsServerName", "[dns]\nservers = [\"ns.example\"]\n", 10, "dns.servers",
+            "\"ns.example\"", "an IP address"},
+        Bad{"DnsServerPort", "[dns]\nservers = [\"127.0.0.1@0\"]\n", 10, "dns.servers",
+            "127.0.0.1@0", "127.0.0.1@5353"},
+        Bad{"TrustAnchorMissing", "[dns]\ntrust_anchor = \"no/such.key\"\n", 10, "dns.trust_anchor",
+            "no/such.key", "can be read"},
+        Bad{"SenderPattern", "[route.\"*\".sender.\"example.com\"]\n", 9,
+            "route.\"*\".sender.\"example.com\"", "example.com", "\"*@\" and a domain"},
+        Bad{"SenderOfAll", "[route.\"*\".sender.\"*@*\"]\n", 9, "route.\"*\".sender.\"*@*\"", "*@*",
+            "an address"},
+        Bad{"SenderTwice",
+            "[route.\"*\".sender.\"a@b.c\"]\nport = 1\n[route.\"*\".sender.\"A@B.c\"]\nport = 1\n",
+            9, "route.\"*\".sender.\"a@b.c\"", "twice", "once"},
+        Bad{"SenderOfASender", "[route.\"*\".sender.\"a@b.c\".sender.\"d@e.f\"]\n", 9,
+            "route.\"*\".sender.\"a@b.c\".sender", "inside a table", "in the route alone"},
+        Bad{"SenderKey", "[route.\"*\".sender.\"a@b.c\"]\nprot = 1\n", 10,
+            "route.\"*\".sender.\"a@b.c\".prot", "unknown key", "did you mean \"port\"?"},
+        Bad{"SenderAsValue", "sender = \"a@b.c\"\n", 9, "route.\"*\".sender", "\"a@b.c\"",
+            "tables"},
         Bad{"PasswordWithoutUser", "tls = \"required\"\nauth = { password = \"p\" }\n", 10,
             "route.\"*\".auth.user", "found none", "log in as"}),
     test_name);
@@ -370,6 +470,13 @@ std::string refusal(const std::string& text) {
     return error.what();
   }
   return "accepted";
+}
+
+TEST(Load, RefusesLmtpOnPort25_R81) {
+  const std::string said = refusal(
+      "[server]\nhostname = \"a\"\n[spool]\nurl = \"memory:\"\n[route.\"*\"]\n"
+      "[[listener]]\nprotocol = \"lmtp\"\naddress = \"127.0.0.1:25\"\n");
+  EXPECT_NE(said.find("found port 25"), std::string::npos) << said;
 }
 
 TEST(Load, TakesHttpListenersOnLoopbackAndUnixSockets) {
@@ -391,7 +498,7 @@ TEST(Load, NamesWhatTheLeastFileLacks) {
       "an address");
   EXPECT_EQ(refusal(needed + "[[listener]]\naddress = \"127.0.0.1:1\"\n"),
             "/etc/mansio/mansio.toml: route: found none; expected at least one, such as "
-            "[route.\"*\"] with a next_hop");
+            "[route.\"*\"]");
   EXPECT_NE(refusal("[server]\nhostname = \"a\"\n[spool]\nurl = \"postgresql://x\"\n[[listener]]\n"
                     "address = \"127.0.0.1:1\"\n[route.\"*\"]\nnext_hop = [\"a\"]\n")
                 .find("mansio.toml:4: spool.url: found \"postgresql://x\", which is not available"),
@@ -447,6 +554,21 @@ TEST(Load, ReadsSecretsFromFilesAndTheEnvironmentAndNeverEchoesThem) {
   EXPECT_EQ(
       refusal(std::string(least) + "auth = { user = \"u\", password = 12345 }\n").find("12345"),
       std::string::npos);
+}
+
+TEST(Load, ReadsTheSecretOfBounces) {
+  ::setenv("MANSIO_LOAD_TEST_SECRET", "0123456789abcdef", 1);
+  const Settings settings =
+      parse(std::string(least) +
+                "[bounces]\ndomain = \"Back.Example\"\nverp = true\nenvelope_id = true\n"
+                "secret = \"env:MANSIO_LOAD_TEST_SECRET\"\n",
+            "/etc/mansio/mansio.toml")
+          .settings;
+  EXPECT_EQ(settings.bounces.domain, "back.example");
+  EXPECT_TRUE(settings.bounces.verp);
+  EXPECT_TRUE(settings.bounces.envelope_id);
+  EXPECT_EQ(settings.bounces.secret, "0123456789abcdef");
+  EXPECT_EQ(settings.bounces.secret_from, "env:MANSIO_LOAD_TEST_SECRET");
 }
 
 }  // namespace

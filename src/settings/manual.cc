@@ -51,6 +51,10 @@ std::string section_part(const Section& section) {
     out += fmt::format("| `{}` | {} | {} | {} |\n", option.key, values_cell(option), shown_default,
                        cell(sentence));
   }
+  if (!section.nested.empty()) {
+    out += fmt::format("\n`[{}.{}.{}.{}]`: {}\n", section.name, section.name_example,
+                       section.nested, section.nested_example, section.nested_sentence);
+  }
   if (section.later.empty()) return out;
   out += "\nNot available in this version, and refused unless switched off: ";
   for (std::size_t i = 0; i < section.later.size(); ++i) {

@@ -1,9 +1,11 @@
 #include "settings/pattern.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
 #include "base/text.h"
+#include "message/address.h"
 #include "message/domain.h"
 #include "settings/settings.h"
 
@@ -22,20 +24,23 @@ bool valid_label(std::string_view label) {
   return true;
 }
 
-/// The best fit of a list whose items have a `pattern`; null: none fits.
-template <class Item>
-const Item* best_fit(const std::vector<Item>& items, std::string_view destination) {
-  const std::string wanted = to_lower(destination);
-  const Item* best = nullptr;
-  std::size_t best_fit = 0;
-  for (const Item& item : items) {
-    const std::size_t fit = pattern_fit(item.pattern, wanted);
-    if (fit > best_fit) {
-      best = &item;
-      best_fit = fit;
-    }
+constexpr std::string_view sender_binding = "sender:";
+constexpr std::string_view notices_binding = "notices";
+constexpr std::string_view null_path = "<>";
+
+/// A reverse-path as sender patterns are compared with it.
+std::string canonical_sender(const Address& reverse_path) {
+  if (reverse_path.is_null()) return std::string(null_path);
+  return to_lower(reverse_path.local) + "@" + destination_of(reverse_path, "");
+}
+
+/// The table [route."PATTERN".sender."SENDER"]; null: there is none.
+const Route* sender_route(const Settings& settings, std::string_view pattern,
+                          std::string_view sender) {
+  for (const Route& route : settings.routes) {
+    if (!route.sender.empty() && route.pattern == pattern && route.sender == sender) return &route;
   }
-  return best;
+  return nullptr;
 }
 
 }  // namespace
@@ -75,8 +80,74 @@ std::size_t pattern_fit(std::string_view pattern, std::string_view destination) 
   return destination.ends_with(suffix) ? suffix.size() + 1 : 0;
 }
 
+bool valid_sender_pattern(std::string_view pattern) {
+  if (pattern == null_path) return true;
+  const std::size_t at = pattern.rfind('@');
+  if (at == std::string_view::npos || at == 0) return false;
+  const std::string_view domain = pattern.substr(at + 1);
+  if (pattern.substr(0, at) != "*") return Address::parse(pattern, true).has_value();
+  return domain != "*" && valid_pattern(domain);
+}
+
+std::string canonical_sender_pattern(std::string_view pattern) {
+  const std::size_t at = pattern.rfind('@');
+  if (at == std::string_view::npos) return to_lower(pattern);
+  return to_lower(pattern.substr(0, at + 1)) + canonical_pattern(pattern.substr(at + 1));
+}
+
+std::size_t sender_fit(std::string_view pattern, std::string_view sender) {
+  if (pattern == sender) return std::numeric_limits<std::size_t>::max();
+  if (!pattern.starts_with("*@")) return 0;
+  const std::size_t at = sender.rfind('@');
+  if (at == std::string_view::npos) return 0;
+  const std::size_t fit = pattern_fit(pattern.substr(2), sender.substr(at + 1));
+  // An exact domain stays below an exact address.
+  return std::min(fit, std::numeric_limits<std::size_t>::max() - 1);
+}
+
 const Route* route_for(const Settings& settings, std::string_view destination) {
-  return best_fit(settings.routes, destination);
+  const std::string wanted = to_lower(destination);
+  const Route* best = nullptr;
+  std::size_t best_fit = 0;
+  for (const Route& route : settings.routes) {
+    const std::size_t fit = route.sender.empty() ? pattern_fit(route.pattern, wanted) : 0;
+    if (fit > best_fit) {
+      best = &route;
+      best_fit = fit;
+    }
+  }
+  return best;
+}
+
+std::string binding_for(const Settings& settings, std::string_view destination,
+                        const Address& reverse_path) {
+  const Route* general = route_for(settings, destination);
+  if (general == nullptr) return LaneKey{}.binding;
+  const std::string sender = canonical_sender(reverse_path);
+  const Route* best = nullptr;
+  std::size_t best_fit = 0;
+  for (const Route& route : settings.routes) {
+    if (route.sender.empty() || route.pattern != general->pattern) continue;
+    const std::size_t fit = sender_fit(route.sender, sender);
+    if (fit > best_fit) {
+      best = &route;
+      best_fit = fit;
+    }
+  }
+  return best == nullptr ? LaneKey{}.binding : std::string(sender_binding) + best->sender;
+}
+
+const Route* route_for(const Settings& settings, const LaneKey& lane) {
+  const Route* general = route_for(settings, lane.destination);
+  if (general == nullptr) return nullptr;
+  const std::string_view binding = lane.binding;
+  const Route* special = nullptr;
+  if (binding.starts_with(sender_binding)) {
+    special = sender_route(settings, general->pattern, binding.substr(sender_binding.size()));
+  } else if (binding == notices_binding) {
+    special = sender_route(settings, general->pattern, null_path);
+  }
+  return special == nullptr ? general : special;
 }
 
 std::string channel_type(const Settings& settings, std::string_view name) {

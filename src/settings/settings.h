@@ -189,11 +189,11 @@ struct Settings {
 /// "*.suffix" (or "*suffix"), then "*". Null: none.
 const Route* route_for(const Settings& settings, std::string_view destination);
 /// The binding of a new lane: "default", or "sender:PATTERN" where the most specific route for the
-/// destination has a table for that sender. Fixed at acceptance: see LaneKey.
+/// destination has a table for that sender (the most specific one). Fixed at acceptance: see LaneKey.
 std::string binding_for(const Settings& settings, std::string_view destination,
                         const Address& reverse_path);
 /// The route of a lane: that of its sender pattern, or if there is no such table any more, the one
-/// for all senders.
+/// for all senders. Our own notices take a table for the null path "<>".
 const Route* route_for(const Settings& settings, const LaneKey& lane);
 /// What a channel does: smtp | lmtp | hold | discard, by its name; these four names are channels by
 /// themselves. "": there is no such channel.
