@@ -113,7 +113,8 @@ RawAnswer raw_answer(int error, const ub_result* result) {
     raw.canonical = to_lower(result->canonname);
     if (raw.canonical.ends_with('.')) raw.canonical.pop_back();
   }
-  if (result->havedata == 0) return raw;
+  if (result->havedata == 0 || result->data == nullptr) return raw;
+  // A DNS message has at most 64 KiB, so this ends soon.
   for (int i = 0; result->data[i] != nullptr; ++i) {
     if (result->len[i] <= 0) continue;
     raw.rdata.emplace_back(result->data[i], static_cast<std::size_t>(result->len[i]));

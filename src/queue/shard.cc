@@ -13,8 +13,9 @@
 namespace mansio::queue {
 namespace {
 
-schedule::SchedulerOptions scheduler_options(std::shared_ptr<const settings::Settings> all,
-                                             std::size_t shards) {
+schedule::SchedulerOptions options_of(std::shared_ptr<const settings::Settings> all,
+                                      std::shared_ptr<const Suspensions> suspensions,
+                                      std::size_t shards) {
   const settings::Settings& settings = *all;
   schedule::SchedulerOptions options;
   const auto share = [shards](std::uint32_t whole) {
@@ -26,10 +27,10 @@ schedule::SchedulerOptions scheduler_options(std::shared_ptr<const settings::Set
   options.sessions_max = share(server.connections_out_max - reserve);
   options.sessions_reserve = reserve == 0 ? 0 : share(reserve);
   options.tries_max = settings.retry.tries_max;
-  options.lane_options = [all](const LaneKey& lane) {
+  options.lane_options = [all, suspensions](const LaneKey& lane) {
     std::uint32_t sessions = *settings::destination_settings(*all, lane.destination).connections;
     if (lane.binding == notices_binding) sessions = std::min(sessions, all->notify.connections);
-    return schedule::LaneOptions{sessions};
+    return schedule::LaneOptions{sessions, suspensions->stopped_until(lane)};
   };
   return options;
 }
@@ -268,7 +269,7 @@ class Shard::Source final : public delivery::WorkSource {
     const Idle idle(shard_, lane_, woken);
     const auto timer = shard_.ports_.clock.make_timer(shard_.ports_.loop);
     timer->start(until, [&woken] { woken.notify_all(); });
-    while (!shard_.stopping_ && may_go_on()) {
+    while (!shard_.stopping_ && may_go_on() && !shard_.is_suspended(lane_)) {
       if (shard_.scheduler_.has_work(lane_, shard_.now())) co_return true;
       if (shard_.ports_.clock.steady_now() >= until) co_return false;
       co_await woken.wait();
@@ -340,7 +341,7 @@ Shard::Shard(Ports ports, Configuration configuration)
     : ports_(std::move(ports)),
       configuration_(std::move(configuration)),
       retry_(retry_options(*configuration_.settings)),
-      scheduler_(scheduler_options(configuration_.settings, ports_.shards)),
+      scheduler_(scheduler_options()),
       gate_(ports_.spool, ports_.loop),
       timer_(ports_.clock.make_timer(ports_.loop)),
       sessions_(ports_.loop),
@@ -351,11 +352,26 @@ Shard::~Shard() = default;
 void Shard::configure(Configuration configuration) {
   configuration_ = std::move(configuration);
   retry_ = schedule::RetrySchedule(retry_options(*configuration_.settings));
-  scheduler_.set_options(scheduler_options(configuration_.settings, ports_.shards), now());
+  scheduler_.set_options(scheduler_options(), now());
   // Sessions of the old one take nothing more: route, TLS and limits may have changed.
   ++generation_;
   wake_all();
   pump();
+}
+
+schedule::SchedulerOptions Shard::scheduler_options() const {
+  return options_of(configuration_.settings, suspensions_, ports_.shards);
+}
+
+void Shard::suspend(std::shared_ptr<const Suspensions> suspensions) {
+  suspensions_ = std::move(suspensions);
+  scheduler_.set_options(scheduler_options(), now());
+  wake_all();
+  pump();
+}
+
+bool Shard::is_suspended(const LaneKey& lane) const {
+  return suspensions_->stopped_until(lane) > now();
 }
 
 // ---- work appears -----------------------------------------------------------------------------
@@ -537,7 +553,7 @@ Task<void> Shard::run_session(LaneKey lane) {
 
 Task<delivery::SessionReport> Shard::run_channel(const LaneKey& lane, Source& source) {
   const auto configuration = configuration_;  // a reload does not pull it from under the session
-  const settings::Route* route = settings::route_for(*configuration.settings, lane.destination);
+  const settings::Route* route = settings::route_for(*configuration.settings, lane);
   delivery::SessionReport report;
   if (route != nullptr && route->channel == "hold") {
     auto holding = hold_due_work(lane);
