@@ -310,6 +310,16 @@ TEST_F(ReceiverTest, slimta_41_a_queue_that_fails_is_a_451_and_nothing_is_acknow
   EXPECT_EQ(admission_.reserved, 0u);
 }
 
+TEST_F(ReceiverTest, AddsNothingButItsTraceToRelayedMail_R88) {
+  make();
+  EXPECT_FALSE(write("Subject: x\r\n\r\nno Date, no Message-ID\r\n"));
+  finish();
+  const std::string& octets = *admission_.submissions.at(0).content.octets;
+  EXPECT_EQ(octets.find("\nDate:"), std::string::npos);
+  EXPECT_EQ(octets.find("Message-ID:"), std::string::npos);
+  EXPECT_TRUE(octets.starts_with("Received:"));
+}
+
 TEST_F(ReceiverTest, RefusesTooManyHops) {
   options_.hops = 3;
   make();

@@ -61,7 +61,10 @@ Task<void> ServerSession::data(std::string_view argument) {
   DataDecoder decoder(options_.bare_newline == BareNewline::normalize);
   begin_measuring(*incoming);
   while (!decoder.done()) {
-    if (buffered() == 0 && !co_await await_octets(*incoming)) co_return;  // nothing is queued
+    if (buffered() == 0) {
+      const bool more = co_await await_octets(*incoming);
+      if (!more) co_return;  // nothing is queued
+    }
     input_begin_ += decoder.decode(buffer(), incoming->piece);
     co_await pass_on(*incoming, decoder, decoder.done());
   }
@@ -126,7 +129,10 @@ Task<bool> ServerSession::take_chunk(Incoming& incoming, BdatCommand command) {
   begin_measuring(incoming);
   std::uint64_t left = command.size;
   while (left > 0) {
-    if (buffered() == 0 && !co_await await_octets(incoming)) co_return false;
+    if (buffered() == 0) {
+      const bool more = co_await await_octets(incoming);
+      if (!more) co_return false;
+    }
     const auto used = static_cast<std::size_t>(std::min<std::uint64_t>(left, buffered()));
     incoming.chunks.decode(buffer().substr(0, used), incoming.piece);
     input_begin_ += used;

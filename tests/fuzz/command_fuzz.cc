@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto& accepted = std::get<MailCommand>(mail);
     MANSIO_ASSERT(accepted.envelope_id.size() <= 100);
     MANSIO_ASSERT(controls || !has_control_octets(accepted.reverse_path.to_string()));
+    MANSIO_ASSERT(accepted.smtputf8 || !accepted.reverse_path.needs_utf8());
   }
   const auto rcpt = parse_rcpt(command.argument, (size & 1) != 0);
   if (const auto* reply = std::get_if<Reply>(&rcpt)) {
