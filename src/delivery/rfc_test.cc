@@ -44,7 +44,7 @@ TEST(DeliveryRfc, WaitsByDefaultAtLeastAsLongAsTheStandardAsks_R25) {
 
 TEST(DeliveryRfc, ActsOnTheCodeAloneWhateverTheTextSays_R3) {
   ChannelKit kit;
-  kit.primary->on("RCPT", Reaction("299 550 5.1.1 no such user\r\n").once());
+  kit.primary->on("RCPT", Reaction("259 550 5.1.1 no such user\r\n").once());
   EXPECT_EQ(kit.deliver_one().outcome, Outcome::delivered);
   kit.primary->on("RCPT", Reaction("499 250 2.1.5 fine\r\n").once());
   EXPECT_EQ(kit.deliver_one().outcome, Outcome::deferred);
