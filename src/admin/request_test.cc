@@ -60,6 +60,12 @@ TEST(Selector, TakesEveryDeclaredParameter) {
   EXPECT_FALSE(stored.everything);
 }
 
+TEST(Selector, KnowsAnInternationalDestinationByItsAsciiForm) {
+  QueueSelector selector;
+  EXPECT_FALSE(parse_selector({{"destination", "*.B\u00FCcher.Example"}}, now, selector));
+  EXPECT_EQ(selector.stored.destination, "*.xn--bcher-kva.example");
+}
+
 TEST(Selector, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(blamed("state", "delivered"), "state");
   EXPECT_EQ(blamed("state", ""), "state");

@@ -4,6 +4,7 @@
 
 #include "base/octets.h"
 #include "base/text.h"
+#include "settings/pattern.h"
 
 namespace mansio::admin {
 namespace {
@@ -34,7 +35,8 @@ const char* expected(ParameterType type) {
 bool set(const std::string& name, const std::string& value, Time now, QueueSelector& selector) {
   spool::Selector& stored = selector.stored;
   if (value.empty()) return false;
-  if (name == "destination") stored.destination = value;
+  // Lanes are known by A-labels (RFC 6531 §3.7.1).
+  if (name == "destination") stored.destination = settings::canonical_pattern(value);
   if (name == "binding") stored.binding = value;
   if (name == "sender") stored.sender = value;
   if (name == "recipient") stored.recipient = value;
