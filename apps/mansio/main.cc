@@ -1,5 +1,6 @@
 // mansio: the operator's command. Each verb adds itself to the command line and, when it was given,
 // puts its work into `action`, which runs after parsing; its result is the exit code.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -13,6 +14,7 @@
 #include "mansio/config_commands.h"
 #include "mansio/load.h"
 #include "mansio/send_command.h"
+#include "mansio/sendmail.h"
 #include "mansio/sink.h"
 #include "mansio/spool_commands.h"
 #include "settings/declaration.h"
@@ -65,6 +67,7 @@ int run(int argc, char** argv) {
   std::function<int()> action;
   add_admin_commands(app, options, action);
   add_send_command(app, options, action);
+  add_sendmail_command(app, options, action);
   add_config_command(app, options, action);
   add_spool_command(app, options, action);
   add_load_command(app, action);
@@ -93,6 +96,12 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write error like another
   try {
+    const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    const std::string name = mansio::cli::sendmail_name(argc > 0 ? argv[0] : "");
+    if (!name.empty()) return mansio::cli::run_sendmail(name, words);
+    if (mansio::cli::asks_for_sendmail(words)) {
+      return mansio::cli::run_sendmail("sendmail", {words.begin() + 1, words.end()});
+    }
     return mansio::cli::run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "mansio: %s\n", error.what());

@@ -1,11 +1,8 @@
 #include "mansio/send_command.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -13,13 +10,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/clock.h"
 #include "base/id.h"
 #include "base/text.h"
+#include "mansio/sendmail.h"
+#include "mansio/smtp_submit.h"
 #include "message/address.h"
-#include "net/net.h"
+#include "message/submission.h"
 #include "settings/load.h"
-#include "smtp/client.h"
 
 namespace mansio::cli {
 namespace {
@@ -36,41 +33,6 @@ struct SendOptions {
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-
-/// What a server said to one message.
-struct Sent {
-  bool connected = false;
-  std::string reply;  ///< the last one that decided
-  bool accepted = false;
-  std::vector<std::pair<std::string, std::string>> refused;  ///< recipient and reply
-};
-
-/// The whole content in one piece.
-class WholeContent final : public smtp::BodySource {
- public:
-  explicit WholeContent(const std::string& content) : rest_(content) {}
-
-  Task<Result<std::string_view>> next() override {
-    const std::string_view piece = rest_;
-    rest_ = {};
-    co_return piece;
-  }
-
- private:
-  std::string_view rest_;
-};
-
-/// The octets with every line ended by CR LF, as SMTP carries them (RFC 5321 §2.3.8).
-std::string with_network_lines(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 32 + 2);
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) out += '\r';
-    out += text[i];
-  }
-  if (!out.empty() && !out.ends_with("\r\n")) out += "\r\n";
-  return out;
-}
 
 std::string read_all(const std::string& path) {
   if (path.empty() || path == "-") {
@@ -121,69 +83,6 @@ Envelope envelope_of(const SendOptions& options, const std::string& content) {
   return envelope;
 }
 
-std::string host_name() {
-  char name[256] = {};
-  if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "localhost";
-  return name;
-}
-
-std::string last_words(const smtp::Answer& answer) {
-  return answer.replied() ? answer.reply.to_string() : answer.reply.text;
-}
-
-/// The dialogue, in its order.
-Task<void> send(Endpoint server, const Envelope& envelope, const std::string& content, Clock& clock,
-                Sent& sent) {
-  const auto connector = net::make_connector(clock);
-  auto connecting =
-      connector->connect(std::move(server), {}, clock.steady_now() + std::chrono::seconds(30));
-  auto connected = co_await std::move(connecting);
-  if (!connected) {
-    sent.reply = connected.error().message();
-    co_return;
-  }
-  smtp::ClientOptions client_options;
-  client_options.ehlo = host_name();
-  smtp::ClientSession session(std::move(*connected), std::move(client_options), clock);
-  auto answer = co_await session.greet();
-  sent.connected = answer.replied();
-  if (answer.positive()) answer = co_await session.hello();
-  if (!answer.positive()) {
-    sent.reply = last_words(answer);
-    co_return;
-  }
-
-  smtp::Transaction transaction;
-  transaction.envelope = &envelope;
-  for (std::uint32_t i = 0; i < envelope.recipients.size(); ++i) {
-    transaction.recipients.push_back(i);
-  }
-  transaction.facts.size = content.size();
-  transaction.facts.eight_bit = envelope.body == BodyType::eight_bit_mime;
-  transaction.facts.smtputf8 = envelope.smtputf8;
-  co_await session.envelope(transaction);
-  for (std::size_t i = 0; i < transaction.recipient.size(); ++i) {
-    if (!transaction.mail.positive() || transaction.recipient[i].positive()) continue;
-    sent.refused.emplace_back(envelope.recipients[i].address.to_string(),
-                              last_words(transaction.recipient[i]));
-  }
-  const smtp::Answer* decided = &transaction.mail;
-  if (transaction.mail.positive()) decided = &transaction.data;
-  if (transaction.data_accepted() && transaction.accepted() > 0) {
-    WholeContent body(content);
-    const std::function<void()> before_dot = [] {};
-    co_await session.content(transaction, body, before_dot);
-    co_await session.final_answers(transaction);
-    decided = transaction.final_answers.empty() ? &transaction.content
-                                                : &transaction.final_answers.front();
-    sent.accepted = decided->positive();
-  } else if (!sent.refused.empty() && sent.refused.size() == envelope.recipients.size()) {
-    sent.reply = sent.refused.front().second;
-  }
-  if (sent.reply.empty()) sent.reply = last_words(*decided);
-  co_await session.quit();
-}
-
 /// The queue id in "250 2.0.0 Ok: queued as ID"; empty: another server's words.
 std::string id_in(const std::string& reply) {
   for (const std::string_view word : split(reply, ' ')) {
@@ -192,7 +91,10 @@ std::string id_in(const std::string& reply) {
   return {};
 }
 
-int report(const Sent& sent, bool json) {
+int report(const Sent& sent, const Envelope& envelope, bool json) {
+  const auto name = [&](const Sent::Refused& each) {
+    return envelope.recipients[each.recipient].address.to_string();
+  };
   const std::string id = sent.accepted ? id_in(sent.reply) : std::string();
   if (json) {
     nlohmann::ordered_json object{{"id", nullptr},
@@ -200,15 +102,16 @@ int report(const Sent& sent, bool json) {
                                   {"reply", sent.reply},
                                   {"refused", nlohmann::ordered_json::array()}};
     if (!id.empty()) object["id"] = id;
-    for (const auto& [recipient, reply] : sent.refused) {
-      object["refused"].push_back({{"recipient", recipient}, {"reply", reply}});
+    for (const Sent::Refused& each : sent.refused) {
+      object["refused"].push_back({{"recipient", name(each)}, {"reply", each.reply}});
     }
     std::printf("%s\n",
                 object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   } else {
     if (sent.accepted) std::printf("%s\n", id.empty() ? sent.reply.c_str() : id.c_str());
-    for (const auto& [recipient, reply] : sent.refused) {
-      std::fprintf(stderr, "mansio: %s: %s\n", escape(recipient).c_str(), escape(reply).c_str());
+    for (const Sent::Refused& each : sent.refused) {
+      std::fprintf(stderr, "mansio: %s: %s\n", escape(name(each)).c_str(),
+                   escape(each.reply).c_str());
     }
     if (!sent.accepted && sent.refused.empty()) {
       std::fprintf(stderr, "mansio: %s\n", escape(sent.reply).c_str());
@@ -220,17 +123,9 @@ int report(const Sent& sent, bool json) {
 
 int run(const SendOptions& options, bool json) {
   const Endpoint server = server_of(options);
-  const std::string content = with_network_lines(read_all(options.file));
+  const std::string content = to_network_lines(read_all(options.file));
   const Envelope envelope = envelope_of(options, content);
-  const auto clock = make_system_clock();
-  boost::asio::io_context context(1);
-  Sent sent;
-  std::exception_ptr failure;
-  boost::asio::co_spawn(context, send(server, envelope, content, *clock, sent),
-                        [&failure](std::exception_ptr error) { failure = error; });
-  context.run();
-  if (failure) std::rethrow_exception(failure);
-  return report(sent, json);
+  return report(submit_message(server, envelope, content), envelope, json);
 }
 
 }  // namespace
@@ -267,6 +162,33 @@ void add_send_command(CLI::App& app, GlobalOptions& options, std::function<int()
       return static_cast<int>(usage);
     };
   });
+}
+
+void add_sendmail_command(CLI::App& app, GlobalOptions& options, std::function<int()>& action) {
+  CLI::App* verb = app.add_subcommand(
+      "sendmail", "Hand over mail as programs do: sendmail -t, -i, -f, -F, -bs, -bp, -q, ...");
+  verb->prefix_command()->fallthrough(false);
+  verb->footer(
+      "The same as calling this program by the name sendmail, mailq or newaliases. Exit status of\n"
+      "sysexits.h; 0 only when the message is on disk. See docs/manual/sendmail.md.\n"
+      "Example: mansio sendmail -t < message.eml");
+  verb->callback([verb, &options, &action] {
+    action = [verb, &options] {
+      if (!options.admin.empty()) ::setenv("MANSIO_ADMIN", options.admin.c_str(), 1);
+      return run_sendmail("sendmail", verb->remaining());
+    };
+  });
+}
+
+bool asks_for_sendmail(const std::vector<std::string>& words) {
+  if (words.empty()) return false;
+  if (words.front() == "sendmail") {
+    return words.size() == 1 || (words[1] != "--help" && words[1] != "-h");
+  }
+  return words.front() == "send" &&
+         std::none_of(words.begin() + 1, words.end(), [](const auto& word) {
+           return word == "-h" || (word.starts_with("--") && word != "--");
+         });
 }
 
 }  // namespace mansio::cli

@@ -63,6 +63,10 @@ class PassedSockets {
   std::set<int> claimed_;
 };
 
+/// Connects to `server` and carries octets from `in` to it and from it to `out`, until it ends the
+/// connection. False: it does not answer, and nothing was read or written. Blocks the thread.
+bool relay_descriptors(int in, int out, const Endpoint& server);
+
 /// Names in an endpoint are resolved by the system's resolver, off the loops.
 std::unique_ptr<Connector> make_connector(Clock& clock);
 
