@@ -154,6 +154,29 @@ std::string metrics_text(const MetricsInput& input) {
   families.counter("faults_total", static_cast<double>(queue.faults),
                    "Results that a target left out or that could not be settled: a defect.");
 
+  families.begin("notices_total", MetricType::Counter,
+                 "Recipients that a sender was told of, by action.");
+  for (const auto& [action, count] : queue.notices) {
+    Labels labels;
+    labels.push_back(label("action", action));
+    families.add(static_cast<double>(count), std::move(labels));
+  }
+  families.begin("notices_suppressed_total", MetricType::Counter,
+                 "Recipients that no sender was told of, by reason.");
+  for (const auto& [reason, count] : queue.notices_suppressed) {
+    Labels labels;
+    labels.push_back(label("reason", reason));
+    families.add(static_cast<double>(count), std::move(labels));
+  }
+
+  families.begin("bounces_total", MetricType::Counter,
+                 "Notices of other servers that came to [bounces], by kind; refused: no token.");
+  for (const auto& [kind, count] : input.bounces) {
+    Labels labels;
+    labels.push_back(label("kind", kind));
+    families.add(static_cast<double>(count), std::move(labels));
+  }
+
   using S = ListenerStatistics;
   add_listeners(families, input, "connections_in", MetricType::Gauge, "Open connections.",
                 &S::connections);

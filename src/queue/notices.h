@@ -57,6 +57,9 @@ class NoticeMaker {
                                        std::shared_ptr<const settings::Settings> settings,
                                        Content content = Content::as_set);
 
+  /// Counts and logs recipients whose sender is not told for a reason of the caller's.
+  void suppress(const Message& original, const char* reason, std::size_t recipients);
+
   /// Recipients told of by action, and not told of by reason, since start; names as in the log.
   std::vector<std::pair<std::string, std::uint64_t>> told() const;
   std::vector<std::pair<std::string, std::uint64_t>> suppressed() const;
@@ -66,7 +69,6 @@ class NoticeMaker {
 
   std::uint64_t random();
   void decide(Round& round);
-  void suppress(const Message& original, const char* reason, std::size_t recipients);
   Task<void> add_attempts(Round& round);
   Task<void> load_content(Round& round);
   void build_all(Round& round, dsn::Audience audience, const Address& to,

@@ -84,6 +84,7 @@ void SpoolHouse::corrupt_content(const QueueId& id) {
 
 World::World(WorldOptions options)
     : seed_(options.seed),
+      bounce_builder_(std::move(options.bounce_builder)),
       target_(std::make_shared<fake::ScriptedTarget>()),
       house_(std::make_unique<SpoolHouse>(options.backend, clock_)) {
   settings_.server.hostname = "mail.example.org";
@@ -92,6 +93,8 @@ World::World(WorldOptions options)
   route.pattern = "*";
   route.channel = "scripted";
   settings_.routes.push_back(route);
+  settings_.channels.push_back({"scripted", options.channel_type});
+  settings_.notify = options.notify;
   start();
 }
 
@@ -99,12 +102,12 @@ World::~World() { stop(); }
 
 void World::start() {
   spool_ = std::make_unique<FailingSpool>(house_->open());
-  Queue::Ports ports{
-      *spool_,
-      clock_,
-      {context_.get_executor()},
-      [this] { return std::make_unique<SeededRandom>(seed_++); },
-      {{"scripted", std::make_shared<delivery::TargetChannel>(target_, "scripted")}}};
+  Queue::Ports ports{*spool_,
+                     clock_,
+                     {context_.get_executor()},
+                     [this] { return std::make_unique<SeededRandom>(seed_++); },
+                     {{"scripted", std::make_shared<delivery::TargetChannel>(target_, "scripted")}},
+                     bounce_builder_ ? bounce_builder_() : nullptr};
   queue_ =
       std::make_unique<Queue>(std::move(ports), std::make_shared<settings::Settings>(settings_));
   queue_->start();
@@ -125,6 +128,12 @@ void World::stop() {
 void World::restart() {
   stop();
   start();
+}
+
+void World::reload() {
+  queue_->reload(std::make_shared<settings::Settings>(settings_),
+                 {{"scripted", std::make_shared<delivery::TargetChannel>(target_, "scripted")}});
+  settle();
 }
 
 void World::settle() {
@@ -157,14 +166,20 @@ void World::pass(Duration duration) {
 
 Admitted World::submit(const std::string& sender, const std::vector<std::string>& recipients,
                        const std::string& content) {
-  Submission submission;
-  submission.envelope.reverse_path = address(sender);
+  Envelope envelope;
+  envelope.reverse_path = address(sender);
   for (const std::string& text : recipients) {
     Recipient recipient;
     recipient.address = address(text);
     recipient.original = recipient.address;
-    submission.envelope.recipients.push_back(std::move(recipient));
+    envelope.recipients.push_back(std::move(recipient));
   }
+  return submit(std::move(envelope), content);
+}
+
+Admitted World::submit(Envelope envelope, const std::string& content) {
+  Submission submission;
+  submission.envelope = std::move(envelope);
   ContentScanner scanner;
   scanner.feed(content);
   submission.content.facts = scanner.finish();

@@ -49,6 +49,11 @@ struct WorldOptions {
   Backend backend = Backend::memory;
   settings::Retry retry{};
   std::uint64_t seed = 1;
+  settings::Notify notify{};
+  /// Makes the site's builder of notices; absent: the engine's own.
+  std::function<std::unique_ptr<dsn::BounceBuilder>()> bounce_builder{};
+  /// What the scripted target counts as: "smtp" passes mail on, "lmtp" is the end of its way.
+  std::string channel_type = "lmtp";
 };
 
 /// Retries without delay and without jitter, five tries: the setting of the acceptance cases.
@@ -60,6 +65,7 @@ class World {
   ~World();
 
   /// Accepts a message; the answer is what an edge would get.
+  Admitted submit(Envelope envelope, const std::string& content);
   Admitted submit(const std::string& sender, const std::vector<std::string>& recipients,
                   const std::string& content = "Subject: test\r\n\r\nbody\r\n");
   /// Lets everything happen that needs no time to pass.
@@ -76,6 +82,8 @@ class World {
 
   /// Stops queue and spool in order, and opens both again.
   void restart();
+  /// Takes settings() for everything that follows.
+  void reload();
   void stop();
   void start();
 
@@ -109,6 +117,7 @@ class World {
   boost::asio::io_context context_;
   settings::Settings settings_;
   std::uint64_t seed_;
+  std::function<std::unique_ptr<dsn::BounceBuilder>()> bounce_builder_;
   std::shared_ptr<fake::ScriptedTarget> target_;
   std::unique_ptr<SpoolHouse> house_;
   std::unique_ptr<FailingSpool> spool_;

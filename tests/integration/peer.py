@@ -38,6 +38,7 @@ class Peer:
         self.commands = []      # every command line, of all connections
         self.behind_dots = []   # the first command that came before the reply to a final dot, or None
         self.sizes = []         # of messages
+        self.contents = []      # the first megabyte of each message, dots as they came
         self.delivered = []     # recipients
         self.connections = 0
         self.secure = []        # for each MAIL: was TLS on
@@ -95,16 +96,19 @@ class _Dialogue:
         return line.rstrip(b"\r").decode("utf-8", "replace")
 
     def data(self):
-        """Reads over the content; gives its size. Nothing of it is kept, so it may be large."""
-        size, tail = 0, b"\r\n"
+        """Reads over the content; gives its size. Little of it is kept, so it may be large."""
+        size, tail, kept = 0, b"\r\n", b""
         while True:
             end = (tail + self.buffer).find(b"\r\n.\r\n")
             if end >= 0:
                 taken = end + 5 - len(tail)
                 size += taken
+                kept += self.buffer[:taken] if len(kept) < 1 << 20 else b""
+                self.peer.contents.append(kept.removesuffix(b".\r\n"))
                 self.buffer = self.buffer[taken:]
                 return size
             size += len(self.buffer)
+            kept += self.buffer if len(kept) < 1 << 20 else b""
             tail = (tail + self.buffer)[-4:]
             self.buffer = b""
             self.fill()

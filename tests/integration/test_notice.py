@@ -6,6 +6,8 @@ import smtplib
 
 import pytest
 
+from peer import Peer
+
 CONTENT = b"From: Ann <ann@sender.example>\r\nSubject: Offer\r\nMessage-ID: <1@sender.example>\r\n\r\nThe body.\r\n"
 
 
@@ -97,3 +99,83 @@ def test_a_notice_that_fails_ends_there(daemon, sink):
     summary = daemon.summary()
     assert summary["accepted"] == summary["failed"] == 2  # the message and its notice
     assert sink.messages == []
+
+
+# ---- into an LMTP server, and out of one -----------------------------------------------------------
+
+
+@pytest.fixture
+def lmtp():
+    peer = Peer(lmtp=True)
+    yield peer
+    peer.close()
+
+
+def through_lmtp(lmtp, domain):
+    return {f'route."{domain}"': {"channel": "lmtp", "next_hop": [lmtp.endpoint]}}
+
+
+def test_maddy_48_a_failing_remote_reaches_the_senders_lmtp_server(make_daemon, refusing, lmtp):
+    daemon = make_daemon(next_hop=[refusing.endpoint], tables=through_lmtp(lmtp, "sender.example"))
+    send(daemon, ["nobody@dest.example"])
+    wait_for_settled(daemon)
+    assert lmtp.delivered == ["ann@sender.example"]
+    assert lmtp.verbs("MAIL")[0].startswith("MAIL FROM:<>")
+    report = email.message_from_bytes(lmtp.contents[0], policy=email.policy.default)
+    recipient = list(report.iter_parts())[1].get_payload()[1]
+    assert recipient["Final-Recipient"] == "rfc822; nobody@dest.example"
+    assert recipient["Action"] == "failed"
+
+
+def test_maddy_49_an_error_of_lmtp_reads_as_one_of_smtp(make_daemon, sink, lmtp):
+    # Of two recipients of one transaction, one is refused after the dot.
+    lmtp.final_reply = lambda address: "552 5.2.2 over quota" if address.startswith("full") else None
+    daemon = make_daemon(next_hop=[sink.endpoint], tables=through_lmtp(lmtp, "dest.example"))
+    send(daemon, ["full@dest.example", "bob@dest.example"])
+    wait_for_settled(daemon)
+    assert lmtp.delivered == ["bob@dest.example"]
+    report = parsed(notices(sink)[0])
+    blocks = list(report.iter_parts())[1].get_payload()
+    assert len(blocks) == 2  # the message's and that of the one that failed
+    assert blocks[1]["Final-Recipient"] == "rfc822; full@dest.example"
+    assert blocks[1]["Status"] == "5.2.2"
+    assert blocks[1]["Diagnostic-Code"] == "smtp; 552 5.2.2 over quota"
+
+
+# ---- success and delay ------------------------------------------------------------------------------
+
+
+def actions(message):
+    blocks = list(parsed(message).iter_parts())[1].get_payload()
+    return [block["Action"] for block in blocks[1:]]
+
+
+def test_N4_success_is_told_by_whoever_knows_last(make_daemon, sink, lmtp):
+    with_dsn = Peer(extensions=("PIPELINING", "8BITMIME", "DSN"))
+    daemon = make_daemon(next_hop=[sink.endpoint], tables={
+        **through_lmtp(lmtp, "lmtp.example"),
+        'route."dsn.example"': {"channel": "smtp", "next_hop": [with_dsn.endpoint]}})
+    wish = ["NOTIFY=SUCCESS,FAILURE"]
+    for domain in ("lmtp.example", "dsn.example", "plain.example"):
+        send(daemon, [f"bob@{domain}"], recipient_options=wish)
+    wait_for_settled(daemon)
+    told = {}
+    for message in notices(sink):
+        blocks = list(parsed(message).iter_parts())[1].get_payload()
+        told[blocks[1]["Final-Recipient"]] = blocks[1]["Action"]
+    assert told == {"rfc822; bob@lmtp.example": "delivered", "rfc822; bob@plain.example": "relayed"}
+    assert any("NOTIFY=SUCCESS,FAILURE" in line for line in with_dsn.verbs("RCPT"))
+    with_dsn.close()
+
+
+def test_N9_the_sender_hears_of_a_delay_behind_a_dead_destination(make_daemon, sink):
+    daemon = make_daemon(next_hop=["127.0.0.1:1"], tables={
+        'route."sender.example"': {"channel": "smtp", "next_hop": [sink.endpoint]},
+        "notify": {"delay": ["1s"]}})
+    for number in range(3):  # all but the first wait behind its trouble
+        send(daemon, [f"bob{number}@dest.example"])
+    daemon.wait_until(lambda: len(notices(sink)) == 3, what="one notice each")
+    for message in notices(sink):
+        assert actions(message) == ["delayed"]
+        block = list(parsed(message).iter_parts())[1].get_payload()[1]
+        assert block["Will-Retry-Until"] and block["Status"].startswith("4.")

@@ -1,0 +1,186 @@
+#include "queue/delay_watch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "queue/await.h"
+
+namespace mansio::queue {
+namespace {
+
+/// Messages per step: bounds the notices that are in memory at a time.
+constexpr std::size_t page_size = 200;
+
+/// How often it is looked: a small part of the shortest age.
+Duration interval_of(const std::vector<Duration>& ages) {
+  constexpr Duration longest = std::chrono::minutes(10);
+  if (ages.empty()) return longest;
+  return std::clamp<Duration>(ages.front() / 24, std::chrono::seconds(1), longest);
+}
+
+/// Whether the recipient waits for its destination and not for an operator.
+bool waits(const RecipientStatus& status) {
+  return status.state == RecipientState::queued || status.state == RecipientState::in_doubt;
+}
+
+}  // namespace
+
+void DelayWatch::take_ages(const settings::Notify& notify) {
+  ages_ = notify.delay;
+  std::sort(ages_.begin(), ages_.end());
+  ages_.erase(std::unique(ages_.begin(), ages_.end()), ages_.end());
+  std::erase_if(cursors_, [this](const auto& cursor) {
+    return std::find(ages_.begin(), ages_.end(), cursor.first) == ages_.end();
+  });
+}
+
+Task<void> DelayWatch::run() {
+  while (!ports_.stopping()) {
+    take_ages(ports_.settings()->notify);
+    auto sleeping = sleep_for(ports_.clock, interval_of(ages_));
+    co_await std::move(sleeping);
+    const SettingsPtr settings = ports_.settings();
+    take_ages(settings->notify);
+    for (std::size_t age = 0; age < ages_.size() && !ports_.stopping(); ++age) {
+      auto walking = walk(settings, age);
+      co_await std::move(walking);
+    }
+  }
+}
+
+/// Looks at the messages that reached ages_[age] since the last time.
+Task<void> DelayWatch::walk(SettingsPtr settings, std::size_t age) {
+  const Time until = ports_.clock.now() - ages_[age];
+  const auto cursor = cursors_.find(ages_[age]);
+  spool::Selector selector;
+  selector.accepted_before = until;
+  if (cursor != cursors_.end()) {
+    if (until <= cursor->second) co_return;
+    selector.accepted_since = cursor->second;
+  }
+  std::string resume;
+  do {
+    std::function<void(spool::Done<spool::ListPage>)> start =
+        [this, &selector, &resume](spool::Done<spool::ListPage> done) {
+          ports_.spool.list(selector, resume, page_size, std::move(done));
+        };
+    auto reading = answer_of<Result<spool::ListPage>>(std::move(start));
+    const Result<spool::ListPage> page = co_await std::move(reading);
+    if (!page) {
+      log::warning("delay_watch_failed").field("error", page.error().message());
+      co_return;  // from the same place the next time
+    }
+    std::vector<spool::Operation> operations;
+    for (const spool::StoredMessagePtr& stored : page->messages) {
+      auto adding = add_changes(settings, age, stored, operations);
+      co_await std::move(adding);
+    }
+    if (ports_.stopping()) co_return;
+    auto submitting = submit(std::move(operations));
+    co_await std::move(submitting);
+    resume = page->resume;
+  } while (!resume.empty());
+  cursors_[ages_[age]] = until;
+}
+
+/// What telling the sender of one message takes; nothing if there is nobody to tell.
+Task<void> DelayWatch::add_changes(SettingsPtr settings, std::size_t age,
+                                   spool::StoredMessagePtr stored,
+                                   std::vector<spool::Operation>& operations) {
+  const Message& message = stored->message;
+  const Time now = ports_.clock.now();
+  const auto told_enough = static_cast<std::uint32_t>(age + 1);
+  if (age + 1 < ages_.size() && message.accepted_at + ages_[age + 1] <= now) co_return;
+  if (message.expires_at <= now) co_return;  // what comes next is the failure
+  std::vector<std::uint32_t> waiting;
+  for (std::uint32_t r = 0; r < stored->recipients.size(); ++r) {
+    const RecipientStatus& status = stored->recipients[r];
+    if (!waits(status) || status.delay_notices >= told_enough) continue;
+    const Disposition deferral;
+    if (dsn::notice_action(message, r, deferral, dsn::NextHop::relay).action) waiting.push_back(r);
+  }
+  if (waiting.empty()) co_return;
+  if (!settings->notify.delay_bulk) {
+    auto looking = is_bulk(message);
+    const bool bulk = co_await std::move(looking);
+    if (bulk) {
+      ports_.notices.suppress(message, "bulk", waiting.size());
+      co_return;
+    }
+  }
+  std::vector<dsn::ReportedRecipient> reported;
+  for (const std::uint32_t r : waiting) {
+    auto reporting = report_of(*stored, r);
+    reported.push_back(co_await std::move(reporting));
+  }
+  auto original = std::shared_ptr<const Message>(stored, &message);
+  auto making =
+      ports_.notices.make(std::move(original), std::move(reported), dsn::NextHop::relay, settings);
+  spool::Change change;
+  change.id = message.id;
+  change.verb = spool::Verb::report_delay;
+  change.recipients = waiting;
+  change.at = now;
+  change.reason = "its sender is told of the delay";
+  change.actor = "engine";
+  change.notices = co_await std::move(making);
+  operations.push_back(change);
+  // Ages that were passed without a notice count as told: none is made up for.
+  change.notices.clear();
+  change.reason = "an age that passed unseen counts as told";
+  for (std::uint32_t told = 1; told < told_enough; ++told) {
+    std::erase_if(change.recipients, [&](std::uint32_t r) {
+      return stored->recipients[r].delay_notices + told >= told_enough;
+    });
+    if (change.recipients.empty()) break;
+    operations.push_back(change);
+  }
+}
+
+Task<bool> DelayWatch::is_bulk(const Message& message) {
+  spool::Spool& spool = ports_.spool;
+  const QueueId id = message.id;
+  const std::uint64_t length = message.content.facts.header_size;
+  std::function<void(std::function<void(Result<std::string>)>)> start =
+      [&spool, id, length](std::function<void(Result<std::string>)> done) {
+        spool.read_content(id, 0, length, std::move(done));
+      };
+  auto reading = answer_of<Result<std::string>>(std::move(start));
+  const Result<std::string> header = co_await std::move(reading);
+  co_return header&& dsn::is_bulk(*header);
+}
+
+/// The last reply; of a recipient that was never tried, what keeps its destination from working.
+Task<dsn::ReportedRecipient> DelayWatch::report_of(const spool::StoredMessage& stored,
+                                                   std::uint32_t recipient) {
+  const RecipientStatus& status = stored.recipients[recipient];
+  dsn::ReportedRecipient reported;
+  reported.index = recipient;
+  reported.tries = status.tries;
+  reported.last_attempt = status.last_attempt;
+  reported.disposition = status.last;
+  if (status.last.reply.code == 0 && status.last.reply.text.empty()) {
+    auto looking = ports_.lane_view(stored.message.lanes[recipient]);
+    const std::optional<schedule::LaneView> view = co_await std::move(looking);
+    if (view && view->failures > 0) reported.disposition = view->trouble;
+  }
+  reported.disposition.outcome = Outcome::deferred;
+  co_return reported;
+}
+
+Task<void> DelayWatch::submit(std::vector<spool::Operation> operations) {
+  if (operations.empty()) co_return;
+  std::vector<std::vector<spool::Admit>> notices;
+  for (const spool::Operation& operation : operations) {
+    notices.push_back(std::get<spool::Change>(operation).notices);
+  }
+  auto performing = ports_.gate.perform_all(std::move(operations));
+  const std::vector<spool::Answer> answers = co_await std::move(performing);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i].status != spool::Status::committed || answers[i].changed == 0) continue;
+    for (const spool::Admit& notice : notices[i]) ports_.dispatch(notice);
+  }
+}
+
+}  // namespace mansio::queue

@@ -1,0 +1,66 @@
+// Tells senders that their mail waits. Not part of settling an attempt: a recipient behind a dead
+// destination is never tried itself, and its sender is to be told all the same.
+//
+// For each age of [notify] delay a cursor walks the messages in the order of acceptance, so each
+// message is looked at once per age, when it has reached it. A message that has passed several ages
+// at once (after a restart, or with new settings) is told of once: only the cursor of the highest
+// age that it has passed may tell, and the count of notices in its status then stands for all of
+// them. That count also makes it no matter that cursors begin anew with the process.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/stream.h"
+#include "queue/notices.h"
+#include "queue/spool_gate.h"
+#include "schedule/scheduler.h"
+#include "settings/settings.h"
+#include "spool/spool.h"
+
+namespace mansio::queue {
+
+/// Runs on: one loop.
+class DelayWatch {
+ public:
+  struct Ports {
+    spool::Spool& spool;
+    Clock& clock;
+    SpoolGate& gate;
+    NoticeMaker& notices;
+    std::function<std::shared_ptr<const settings::Settings>()> settings;
+    /// What the lane is doing, to say why a recipient waits that was never tried.
+    std::function<Task<std::optional<schedule::LaneView>>(LaneKey)> lane_view;
+    /// Hands committed notices to the shards of their lanes.
+    std::function<void(const spool::Admit&)> dispatch;
+    std::function<bool()> stopping;
+  };
+
+  explicit DelayWatch(Ports ports) : ports_(std::move(ports)) {}
+
+  /// Until it is cancelled or stopping() says so.
+  Task<void> run();
+
+ private:
+  using SettingsPtr = std::shared_ptr<const settings::Settings>;
+
+  Task<void> walk(SettingsPtr settings, std::size_t age);
+  Task<void> add_changes(SettingsPtr settings, std::size_t age, spool::StoredMessagePtr stored,
+                         std::vector<spool::Operation>& operations);
+  Task<void> submit(std::vector<spool::Operation> operations);
+  Task<bool> is_bulk(const Message& message);
+  Task<dsn::ReportedRecipient> report_of(const spool::StoredMessage& stored,
+                                         std::uint32_t recipient);
+  void take_ages(const settings::Notify& notify);
+
+  Ports ports_;
+  std::vector<Duration> ages_;        ///< ascending, each once
+  std::map<Duration, Time> cursors_;  ///< per age: what was accepted before it was walked
+};
+
+}  // namespace mansio::queue
