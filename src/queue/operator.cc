@@ -7,6 +7,7 @@
 #include "base/checksum.h"
 #include "base/log.h"
 #include "queue/queue_impl.h"
+#include "spool/ledger.h"
 
 namespace mansio {
 namespace {
@@ -15,6 +16,8 @@ using spool::Verb;
 
 /// Messages per step of a bulk verb: bounds memory and the pause that one step causes.
 constexpr std::size_t bulk_step = 500;
+constexpr std::size_t step_recipients = 5000;
+constexpr std::size_t step_with_notices = 50;
 /// A bulk retry makes a thousand messages due per second, so that it is no burst.
 constexpr Duration bulk_spread = std::chrono::milliseconds(1);
 
@@ -28,7 +31,7 @@ constexpr std::pair<LivingState, const char*> living_state_names[] = {
     {LivingState::quarantined, "quarantined"},
 };
 
-LivingState living_state(const RecipientStatus& status, bool in_flight, Time now) {
+LivingState living_state(const RecipientStatus& status, bool in_flight, bool suspended, Time now) {
   switch (status.state) {
     case RecipientState::held:
       return LivingState::held;
@@ -40,6 +43,7 @@ LivingState living_state(const RecipientStatus& status, bool in_flight, Time now
       break;
   }
   if (in_flight) return LivingState::in_flight;
+  if (suspended) return LivingState::suspended;
   return status.due <= now ? LivingState::active : LivingState::deferred;
 }
 
@@ -63,6 +67,27 @@ std::pair<FlowKey, DueCursor> place_of(const spool::StoredMessage& stored,
   const Message& message = stored.message;
   return {FlowKey{message.lanes[recipient], message.klass, flow_of(message)},
           DueCursor{stored.recipients[recipient].due, message.id}};
+}
+
+void explain_suspension(const spool::Suspension& suspension, Time due, Wait& wait) {
+  wait.since = suspension.since;
+  wait.next_attempt.reset();
+  wait.detail = suspension.actor;
+  if (!suspension.reason.empty()) wait.detail += ": " + suspension.reason;
+  if (suspension.until == Time{}) return;
+  wait.next_attempt = std::max(suspension.until, due);
+  wait.detail += " (until " + to_rfc3339(suspension.until) + ")";
+}
+
+/// Every condition that is given lets everything through.
+bool limits_nothing(const QueueSelector& selector) {
+  const spool::Selector& stored = selector.stored;
+  const auto open = [](const std::string& pattern) { return pattern.empty() || pattern == "*"; };
+  return !selector.state && stored.ids.empty() && open(stored.destination) &&
+         open(stored.binding) && open(stored.sender) && open(stored.recipient) &&
+         open(stored.tenant) && !stored.state && !stored.accepted_before &&
+         (!stored.accepted_since || *stored.accepted_since <= Time{}) && stored.tries_min == 0 &&
+         stored.retries_min == 0 && stored.size_min == 0 && stored.subject.empty();
 }
 
 }  // namespace
@@ -94,6 +119,7 @@ Task<void> Queue::Impl::add_living_states(std::vector<ListedMessage>& messages) 
     messages[i].states.resize(message.lanes.size(), LivingState::active);
   }
   const Time now = ports.clock.now();
+  const auto stopped = suspensions();
   for (std::size_t index = 0; index < shards_.size(); ++index) {
     if (asked[index].empty()) continue;
     std::function<std::vector<bool>()> ask = [&shard = *shards_[index], &mine = asked[index],
@@ -108,13 +134,21 @@ Task<void> Queue::Impl::add_living_states(std::vector<ListedMessage>& messages) 
     const std::vector<bool> flying = co_await std::move(asking);
     for (std::size_t k = 0; k < asked[index].size(); ++k) {
       const auto [i, r] = asked[index][k];
-      messages[i].states[r] = living_state(messages[i].message->recipients[r], flying[k], now);
+      const bool suspended =
+          !stopped->empty() && stopped->shown(messages[i].message->message.lanes[r], now) != nullptr;
+      messages[i].states[r] =
+          living_state(messages[i].message->recipients[r], flying[k], suspended, now);
     }
   }
 }
 
 Task<Result<QueueListPage>> Queue::Impl::list(QueueSelector selector, std::string resume,
                                               std::size_t limit) {
+  return list_page(std::move(selector), std::move(resume), limit, States::all);
+}
+
+Task<Result<QueueListPage>> Queue::Impl::list_page(QueueSelector selector, std::string resume,
+                                                   std::size_t limit, States states) {
   selector.stored.state = durable_state(selector.state);
   // A state alone is a condition too.
   if (selector.state && selector.stored.selects_nothing()) selector.stored.everything = true;
@@ -135,8 +169,10 @@ Task<Result<QueueListPage>> Queue::Impl::list(QueueSelector selector, std::strin
       listed.message = std::move(message);
       found.push_back(std::move(listed));
     }
-    auto stating = add_living_states(found);
-    co_await std::move(stating);
+    if (states == States::all || selector.state) {
+      auto stating = add_living_states(found);
+      co_await std::move(stating);
+    }
     for (ListedMessage& listed : found) {
       if (selector.state) {
         std::erase_if(listed.matching,
@@ -181,6 +217,7 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
   if (!stored) co_return stored.error();
   const Message& message = (*stored)->message;
   const Time now = ports.clock.now();
+  const auto stopped = suspensions();
   std::vector<Wait> waits;
   for (std::uint32_t r = 0; r < message.lanes.size(); ++r) {
     const RecipientStatus& status = (*stored)->recipients[r];
@@ -224,6 +261,9 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
         if (flying) {
           reason("in_flight", "");
           wait.next_attempt.reset();
+        } else if (const auto* suspension = stopped->shown(lane, now)) {
+          reason("suspended", "");
+          explain_suspension(*suspension, status.due, wait);
         } else if (view && view->delayed_until > now && view->delayed_until >= status.due) {
           const bool dns = view->trouble.cause == Cause::dns;
           const bool policy = view->trouble.stage == Stage::route && !dns;
@@ -244,41 +284,6 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
     waits.push_back(std::move(wait));
   }
   co_return waits;
-}
-
-Task<std::vector<LaneStatus>> Queue::Impl::lanes() {
-  std::vector<LaneStatus> all;
-  std::string resume;
-  const Time now = ports.clock.now();
-  do {
-    auto reading = read<spool::LanePage>([this, &resume](spool::Done<spool::LanePage> done) {
-      ports.spool.lanes(resume, 1000, std::move(done));
-    });
-    const Result<spool::LanePage> page = co_await std::move(reading);
-    if (!page) co_return all;
-    resume = page->resume;
-    for (const spool::LaneSummary& summary : page->lanes) {
-      const std::size_t index = shard_of(summary.lane);
-      std::function<std::optional<schedule::LaneView>()> look =
-          [&shard = *shards_[index], lane = summary.lane] { return shard.view(lane); };
-      auto looking = queue::run_on(ports.loops[index], std::move(look));
-      const auto view = co_await std::move(looking);
-      LaneStatus status;
-      status.lane = summary.lane;
-      status.queued = summary.queued;
-      if (view) {
-        status.due = view->due_in_window;
-        status.in_flight = view->in_flight;
-        status.sessions = view->sessions;
-        if (view->delayed_until > now) {
-          status.delayed_until = view->delayed_until;
-          status.trouble = view->trouble.reply.to_string();
-        }
-      }
-      all.push_back(std::move(status));
-    }
-  } while (!resume.empty());
-  co_return all;
 }
 
 Task<QueueStatistics> Queue::Impl::statistics() {
@@ -303,10 +308,12 @@ Task<QueueStatistics> Queue::Impl::statistics() {
 
 // ---- changing ---------------------------------------------------------------------------------
 
-/// Takes the messages out of their windows; recipients in flight are dropped from `recipients`.
+/// Takes the messages out of their windows; recipients in flight are dropped from `recipients`, and
+/// counted. A dry run only looks.
 Task<void> Queue::Impl::block_in_shards(const std::vector<ListedMessage>& messages,
                                         std::vector<std::vector<std::uint32_t>>& recipients,
-                                        PlacesByShard& blocked) {
+                                        PlacesByShard& blocked, bool dry_run,
+                                        BulkResult& result) {
   for (std::size_t index = 0; index < shards_.size(); ++index) {
     std::vector<Place> places;
     std::vector<std::pair<std::size_t, std::uint32_t>> whose;
@@ -318,13 +325,17 @@ Task<void> Queue::Impl::block_in_shards(const std::vector<ListedMessage>& messag
       }
     }
     if (places.empty()) continue;
-    std::function<std::vector<bool>()> block = [&shard = *shards_[index], &places] {
-      return shard.block(places);
+    std::function<std::vector<bool>()> block = [&shard = *shards_[index], &places, dry_run] {
+      if (!dry_run) return shard.block(places);
+      std::vector<bool> flying;
+      for (const auto& [flow, place] : places) flying.push_back(shard.in_flight(flow, place.id));
+      return flying;
     };
     auto blocking = queue::run_on(ports.loops[index], std::move(block));
     const std::vector<bool> flying = co_await std::move(blocking);
     for (std::size_t k = 0; k < whose.size(); ++k) {
       if (flying[k]) {
+        ++result.in_flight;
         std::erase(recipients[whose[k].first], whose[k].second);
       } else {
         blocked[index].push_back(places[k]);
@@ -398,8 +409,43 @@ Task<void> Queue::Impl::add_changes(const ListedMessage& listed,
   }
 }
 
+/// What a page would change, if nothing moves meanwhile.
+Task<void> Queue::Impl::count_changes(const std::vector<ListedMessage>& messages, Verb verb,
+                                      BulkResult& result) {
+  std::vector<std::vector<std::uint32_t>> recipients;
+  for (const ListedMessage& listed : messages) recipients.push_back(listed.matching);
+  PlacesByShard none(shards_.size());
+  auto looking = block_in_shards(messages, recipients, none, true, result);
+  co_await std::move(looking);
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    for (const std::uint32_t r : recipients[i]) {
+      if (spool::takes(verb, messages[i].message->recipients[r].state)) ++result.changed;
+    }
+  }
+}
+
+/// In steps that are small by recipients too, and by notices, which are in memory until the spool
+/// has them.
+Task<void> Queue::Impl::change_page(std::vector<ListedMessage> messages, spool::Change pattern,
+                                    BulkResult& result) {
+  const bool reports = pattern.verb == Verb::fail || pattern.verb == Verb::expire;
+  const std::size_t messages_max = reports ? step_with_notices : bulk_step;
+  std::vector<ListedMessage> step;
+  std::size_t recipients = 0;
+  for (std::size_t i = 0; i < messages.size() && result.error.empty(); ++i) {
+    recipients += messages[i].matching.size();
+    step.push_back(std::move(messages[i]));
+    const bool last = i + 1 == messages.size();
+    if (!last && step.size() < messages_max && recipients < step_recipients) continue;
+    auto changing = change_step(step, pattern, result);
+    co_await std::move(changing);
+    step.clear();
+    recipients = 0;
+  }
+}
+
 /// One step of a bulk verb: out of the windows, into the spool, and back to where it is due.
-Task<void> Queue::Impl::change_page(const std::vector<ListedMessage>& messages,
+Task<void> Queue::Impl::change_step(const std::vector<ListedMessage>& messages,
                                     const spool::Change& pattern, BulkResult& result) {
   std::vector<std::vector<std::uint32_t>> recipients;
   for (const ListedMessage& listed : messages) recipients.push_back(listed.matching);
@@ -431,7 +477,7 @@ Task<void> Queue::Impl::change_blocked(const std::vector<ListedMessage>& message
                                        std::vector<std::vector<std::uint32_t>>& recipients,
                                        PlacesByShard& blocked, PlacesByShard& due_now,
                                        BulkResult& result) {
-  auto blocking = block_in_shards(messages, recipients, blocked);
+  auto blocking = block_in_shards(messages, recipients, blocked, false, result);
   co_await std::move(blocking);
   auto comparing = drop_changed(messages, recipients);
   co_await std::move(comparing);
@@ -465,7 +511,7 @@ Task<void> Queue::Impl::change_blocked(const std::vector<ListedMessage>& message
       result.changed += answers[k].changed;
       if (answers[k].changed == 0) continue;
       for (const spool::Admit& notice : notices[k]) {
-        dispatch(std::make_shared<const Message>(notice.message), notice.due, nullptr);
+        dispatch_notice(notice.message, notice.due, nullptr);
       }
     } else if (answers[k].status == spool::Status::unknown ||
                answers[k].status == spool::Status::full) {
@@ -476,8 +522,15 @@ Task<void> Queue::Impl::change_blocked(const std::vector<ListedMessage>& message
 }
 
 Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::string reason,
-                                    std::string actor, bool dry_run) {
+                                    std::string actor, bool dry_run,
+                                    std::shared_ptr<BulkProgress> progress) {
   BulkResult result;
+  if (!selector.state && selector.stored.selects_nothing()) {
+    result.error = "the selector names nothing";
+  } else if (!selector.stored.everything && limits_nothing(selector)) {
+    result.error = "the selector means everything without saying so";
+  }
+  if (!result.error.empty()) co_return result;
   spool::Change pattern;
   pattern.verb = verb;
   pattern.reason = reason;
@@ -490,10 +543,10 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
     pattern.disposition.cause = Cause::operator_;
     pattern.disposition.counts_as_try = false;
   }
-  if (!selector.state && selector.stored.selects_nothing()) co_return result;
   std::string resume;
   do {
-    auto listing = list(selector, resume, bulk_step);
+    if (progress && progress->cancel) break;
+    auto listing = list_page(selector, resume, bulk_step, States::if_selected);
     Result<QueueListPage> page = co_await std::move(listing);
     if (!page) {
       result.error = page.error().message();
@@ -502,11 +555,17 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
     resume = page->resume;
     for (const ListedMessage& listed : page->messages) result.matched += listed.matching.size();
     result.messages += page->messages.size();
-    if (dry_run) continue;
-    pattern.at = ports.clock.now();
-    pattern.due = pattern.at;
-    auto changing = change_page(page->messages, pattern, result);
-    co_await std::move(changing);
+    if (progress) progress->matched = result.matched;
+    if (dry_run) {
+      auto counting = count_changes(page->messages, verb, result);
+      co_await std::move(counting);
+    } else {
+      pattern.at = ports.clock.now();
+      pattern.due = pattern.at;
+      auto changing = change_page(std::move(page->messages), pattern, result);
+      co_await std::move(changing);
+    }
+    if (progress) progress->changed = result.changed;
   } while (!resume.empty() && result.error.empty());
   if (!dry_run && result.changed > 0) {
     log::info("operator")
@@ -514,53 +573,62 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
         .field("actor", actor)
         .field("reason", reason)
         .field("matched", result.matched)
-        .field("changed", result.changed);
+        .field("changed", result.changed)
+        .field("in_flight", result.in_flight);
   }
   co_return result;
 }
 
 // ---- lifetimes of what does not come due ------------------------------------------------------
 
-/// Held and doubtful recipients have no due entry; their lifetime ends all the same.
-Task<void> Queue::Impl::expire_held() {
-  for (const LivingState state : {LivingState::held, LivingState::in_doubt}) {
-    QueueSelector selector;
-    selector.state = state;
-    selector.stored.everything = true;
-    std::string resume;
-    do {
-      auto listing = list(selector, resume, bulk_step);
-      Result<QueueListPage> page = co_await std::move(listing);
-      if (!page) co_return;
-      resume = page->resume;
-      const Time now = ports.clock.now();
-      std::erase_if(page->messages, [now](const ListedMessage& listed) {
-        return listed.message->message.expires_at > now;
-      });
-      spool::Change pattern;
-      pattern.verb = Verb::expire;
-      pattern.at = now;
-      pattern.reason = "the lifetime ended while " + std::string(to_text(state));
-      pattern.actor = "engine";
-      BulkResult result;
-      auto changing = change_page(page->messages, pattern, result);
-      co_await std::move(changing);
-    } while (!resume.empty());
-  }
+/// Held and doubtful recipients have no due entry, and suspended lanes hand none out; lifetimes end
+/// there all the same. Only what is older than a lifetime is looked at.
+Task<void> Queue::Impl::expire_stopped(LivingState state, Time accepted_before) {
+  QueueSelector selector;
+  selector.state = state;
+  selector.stored.accepted_before = accepted_before;
+  std::string resume;
+  do {
+    auto listing = list_page(selector, resume, bulk_step, States::if_selected);
+    Result<QueueListPage> page = co_await std::move(listing);
+    if (!page) co_return;
+    resume = page->resume;
+    const Time now = ports.clock.now();
+    std::erase_if(page->messages, [now](const ListedMessage& listed) {
+      return listed.message->message.expires_at > now;
+    });
+    spool::Change pattern;
+    pattern.verb = Verb::expire;
+    pattern.at = now;
+    pattern.reason = "the lifetime ended while " + std::string(to_text(state));
+    pattern.actor = "engine";
+    BulkResult result;
+    auto changing = change_page(std::move(page->messages), pattern, result);
+    co_await std::move(changing);
+    if (!result.error.empty()) co_return;
+  } while (!resume.empty());
 }
 
 Task<void> Queue::Impl::watch_lifetimes() {
   while (!stopping_) {
-    const Duration lifetime = settings()->retry.lifetime;
+    const auto current = settings();
+    const Duration lifetime = std::min(current->retry.lifetime, current->notify.lifetime);
     const Duration interval =
         std::clamp<Duration>(lifetime / 50, std::chrono::seconds(1), std::chrono::minutes(10));
     auto sleeping = sleep_for(ports.clock, interval);
     co_await std::move(sleeping);
     spool::Totals totals;
     for (const spool::TenantTotals& tenant : ports.spool.totals()) totals += tenant.totals;
-    if (totals.held + totals.in_doubt == 0) continue;
-    auto expiring = expire_held();
-    co_await std::move(expiring);
+    const Time before = ports.clock.now() - lifetime + Duration(1);
+    const std::pair<LivingState, bool> stopped[] = {
+        {LivingState::held, totals.held > 0},
+        {LivingState::in_doubt, totals.in_doubt > 0},
+        {LivingState::suspended, !suspensions()->empty()}};
+    for (const auto& [state, any] : stopped) {
+      if (!any) continue;
+      auto expiring = expire_stopped(state, before);
+      co_await std::move(expiring);
+    }
   }
 }
 

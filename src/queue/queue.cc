@@ -37,7 +37,7 @@ Queue::Impl::Impl(Ports its_ports, std::shared_ptr<const settings::Settings> set
     auto dispatch_notices = [this, index](std::vector<std::shared_ptr<const Message>> notices) {
       for (const auto& notice : notices) {
         const std::vector<Time> due(notice->lanes.size(), notice->accepted_at);
-        dispatch(notice, due, shards_[index].get());
+        dispatch_notice(*notice, due, shards_[index].get());
       }
     };
     shards_.push_back(std::make_unique<queue::Shard>(
@@ -46,6 +46,23 @@ Queue::Impl::Impl(Ports its_ports, std::shared_ptr<const settings::Settings> set
         configuration));
   }
   watchers_ = std::make_unique<TaskGroup>(ports.loops.front());
+  suspension_changed_ = std::make_unique<Event>(ports.loops.front());
+  suspensions_ = std::make_shared<const queue::Suspensions>(ports.spool.suspensions());
+  for (const auto& shard : shards_) shard->suspend(suspensions_);
+  delay_watch_ = std::make_unique<queue::DelayWatch>(queue::DelayWatch::Ports{
+      ports.spool, ports.clock, shards_.front()->gate(), notices_,
+      [this] { return this->settings(); }, [this](LaneKey lane) { return lane_view(lane); },
+      [this](const spool::Admit& notice) { dispatch_notice(notice.message, notice.due, nullptr); },
+      [this] { return stopping_.load(); }});
+}
+
+Task<std::optional<schedule::LaneView>> Queue::Impl::lane_view(LaneKey lane) {
+  const std::size_t index = shard_of(lane);
+  std::function<std::optional<schedule::LaneView>()> look = [&shard = *shards_[index], lane] {
+    return shard.view(lane);
+  };
+  auto looking = queue::run_on(ports.loops[index], std::move(look));
+  co_return co_await std::move(looking);
 }
 
 std::size_t Queue::Impl::shard_of(const LaneKey& lane) const {
@@ -72,11 +89,12 @@ QueueId Queue::Impl::new_id() {
 // ---- accepting --------------------------------------------------------------------------------
 
 bool Queue::Impl::accepting(std::string* reason) const {
-  const auto refuse = [reason](const char* why) {
-    if (reason != nullptr) *reason = why;
+  const auto refuse = [reason](std::string why) {
+    if (reason != nullptr) *reason = std::move(why);
     return false;
   };
   if (stopping_) return refuse("stopping");
+  if (auto why = draining()) return refuse(std::move(*why));
   switch (ports.spool.health()) {
     case spool::Health::ok:
       return true;
@@ -153,6 +171,14 @@ Task<Admitted> Queue::Impl::admit(Submission submission) {
   co_return admitted;
 }
 
+/// A notice of ours was committed; its octets count like those of other mail.
+void Queue::Impl::dispatch_notice(Message notice, const std::vector<Time>& due,
+                                  const queue::Shard* here) {
+  auto message = std::make_shared<Message>(std::move(notice));
+  keep_in_memory(*message);
+  dispatch(message, due, here);
+}
+
 /// Hands a committed message to the lanes of its recipients. `here`: the shard whose loop this runs
 /// on.
 void Queue::Impl::dispatch(const std::shared_ptr<const Message>& message,
@@ -183,6 +209,10 @@ void Queue::Impl::start() {
   boost::asio::post(ports.loops.front(), [this] {
     auto watching = watch_lifetimes();
     watchers_->spawn("lifetimes", std::move(watching));
+    auto ending = watch_suspensions();
+    watchers_->spawn("suspensions", std::move(ending));
+    auto telling = delay_watch_->run();
+    watchers_->spawn("delays", std::move(telling));
   });
 }
 
@@ -369,10 +399,15 @@ Task<Result<std::vector<Wait>>> Queue::why(QueueId id) { return impl_->why(id); 
 
 Task<BulkResult> Queue::apply(spool::Verb verb, QueueSelector selector, std::string reason,
                               std::string actor, bool dry_run) {
-  return impl_->apply(verb, std::move(selector), std::move(reason), std::move(actor), dry_run);
+  return apply(verb, std::move(selector), std::move(reason), std::move(actor), dry_run, nullptr);
 }
 
-Task<std::vector<LaneStatus>> Queue::lanes() { return impl_->lanes(); }
+Task<BulkResult> Queue::apply(spool::Verb verb, QueueSelector selector, std::string reason,
+                              std::string actor, bool dry_run,
+                              std::shared_ptr<BulkProgress> progress) {
+  return impl_->apply(verb, std::move(selector), std::move(reason), std::move(actor), dry_run,
+                      std::move(progress));
+}
 
 std::vector<spool::TenantTotals> Queue::tenant_totals() const {
   return impl_->ports.spool.totals();

@@ -1,5 +1,6 @@
 // The inside of Queue, shared by queue.cc (accepting, start and stop), operator.cc (list, why, bulk
-// verbs) and as_target.cc (a queue as the target of another).
+// verbs), overview.cc (lanes, shape), stopping_lanes.cc (suspensions, draining) and as_target.cc (a
+// queue as the target of another).
 #pragma once
 
 #include <atomic>
@@ -11,8 +12,10 @@
 #include <vector>
 
 #include "queue/await.h"
+#include "queue/delay_watch.h"
 #include "queue/queue.h"
 #include "queue/shard.h"
+#include "queue/suspensions.h"
 
 namespace mansio {
 
@@ -33,8 +36,16 @@ class Queue::Impl {
   Task<Result<spool::StoredMessagePtr>> get(QueueId id);
   Task<Result<std::vector<Wait>>> why(QueueId id);
   Task<BulkResult> apply(spool::Verb verb, QueueSelector selector, std::string reason,
-                         std::string actor, bool dry_run);
+                         std::string actor, bool dry_run, std::shared_ptr<BulkProgress> progress);
   Task<std::vector<LaneStatus>> lanes();
+  Task<Result<Shape>> shape(QueueSelector selector, std::vector<Duration> bounds,
+                            std::size_t rows_max);
+  Task<spool::Status> suspend(spool::Suspension suspension);
+  Task<spool::Status> resume(std::string destination, std::string binding, std::string actor);
+  std::shared_ptr<const queue::Suspensions> suspensions() const;
+  void drain(bool on, std::string reason, const std::string& actor);
+  std::optional<std::string> draining() const;
+  Task<spool::Status> record(spool::Record record);
   Task<QueueStatistics> statistics();
 
   template <class T>
@@ -54,23 +65,40 @@ class Queue::Impl {
   void keep_in_memory(Message& message);
   void dispatch(const std::shared_ptr<const Message>& message, const std::vector<Time>& due,
                 const queue::Shard* here);
+  void dispatch_notice(Message notice, const std::vector<Time>& due, const queue::Shard* here);
   void load_flows();
   void recover_in_doubt();
   Task<void> explain_stop(QueueId id, std::uint32_t recipient, Wait& wait);
-  Task<void> expire_held();
+  Task<void> expire_stopped(LivingState state, Time accepted_before);
   Task<void> watch_lifetimes();
+  Task<std::optional<schedule::LaneView>> lane_view(LaneKey lane);
   Task<void> end_watchers();
+
+  Task<void> spread_suspensions();
+  Task<spool::Status> change_suspension(spool::Suspend change, bool only_if_over);
+  Task<spool::Status> change_suspension_in_turn(spool::Suspend change);
+  Task<void> watch_suspensions();
+
+  /// Whether a page is to say the living states also where the selector does not ask for one.
+  enum class States : std::uint8_t { all, if_selected };
+  Task<Result<QueueListPage>> list_page(QueueSelector selector, std::string resume,
+                                        std::size_t limit, States states);
+  Task<void> add_views(std::vector<LaneStatus>& lanes, std::size_t begin);
 
   Task<void> add_living_states(std::vector<ListedMessage>& messages);
   using PlacesByShard = std::vector<std::vector<Place>>;
   Task<void> block_in_shards(const std::vector<ListedMessage>& messages,
                              std::vector<std::vector<std::uint32_t>>& recipients,
-                             PlacesByShard& blocked);
+                             PlacesByShard& blocked, bool dry_run, BulkResult& result);
   Task<void> drop_changed(const std::vector<ListedMessage>& messages,
                           std::vector<std::vector<std::uint32_t>>& recipients);
   Task<void> add_changes(const ListedMessage& listed, const std::vector<std::uint32_t>& recipients,
                          const spool::Change& pattern, std::vector<spool::Operation>& operations);
-  Task<void> change_page(const std::vector<ListedMessage>& messages, const spool::Change& pattern,
+  Task<void> count_changes(const std::vector<ListedMessage>& messages, spool::Verb verb,
+                           BulkResult& result);
+  Task<void> change_page(std::vector<ListedMessage> messages, spool::Change pattern,
+                         BulkResult& result);
+  Task<void> change_step(const std::vector<ListedMessage>& messages, const spool::Change& pattern,
                          BulkResult& result);
   Task<void> change_blocked(const std::vector<ListedMessage>& messages,
                             const spool::Change& pattern,
@@ -86,8 +114,16 @@ class Queue::Impl {
 
   queue::NoticeMaker notices_;
   std::vector<std::unique_ptr<queue::Shard>> shards_;
-  std::unique_ptr<TaskGroup> watchers_;  // on the first loop
+  std::unique_ptr<queue::DelayWatch> delay_watch_;  // on the first loop
+  std::unique_ptr<TaskGroup> watchers_;             // on the first loop
   std::atomic<bool> stopping_{false};
+
+  mutable std::mutex suspensions_mutex_;
+  std::shared_ptr<const queue::Suspensions> suspensions_;  // guarded by suspensions_mutex_
+  std::unique_ptr<Event> suspension_changed_;              // on the first loop
+  bool suspension_changes_ = false;                        // on the first loop
+  mutable std::mutex drain_mutex_;
+  std::optional<std::string> drain_reason_;  // guarded by drain_mutex_; set: it drains
 };
 
 }  // namespace mansio

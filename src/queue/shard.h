@@ -19,6 +19,7 @@
 #include "queue/notices.h"
 #include "queue/settlement.h"
 #include "queue/spool_gate.h"
+#include "queue/suspensions.h"
 #include "schedule/scheduler.h"
 #include "settings/settings.h"
 #include "spool/spool.h"
@@ -71,6 +72,8 @@ class Shard {
 
   // All of these run on the loop.
   void configure(Configuration configuration);
+  /// These lanes are stopped from now on: sessions take nothing more of them.
+  void suspend(std::shared_ptr<const Suspensions> suspensions);
   void add(std::vector<NewEntry> entries);
   /// Something is due on disk; a nil id stands for a whole flow (start-up).
   void on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places);
@@ -116,6 +119,8 @@ class Shard {
   std::shared_ptr<const Message> shared_message(const spool::DueEntry& due);
   void wake(const LaneKey& lane);
   void wake_all();
+  schedule::SchedulerOptions scheduler_options() const;
+  bool is_suspended(const LaneKey& lane) const;
 
   Task<void> run_session(LaneKey lane);
   Task<delivery::SessionReport> run_channel(const LaneKey& lane, Source& source);
@@ -136,6 +141,7 @@ class Shard {
 
   Ports ports_;
   Configuration configuration_;
+  std::shared_ptr<const Suspensions> suspensions_ = std::make_shared<const Suspensions>();
   schedule::RetrySchedule retry_;
   schedule::Scheduler scheduler_;
   SpoolGate gate_;

@@ -324,6 +324,13 @@ Applied apply_change(const Change& change, StatePtr& state) {
   const auto indexes = meant(change, state->recipients.size());
   if (!indexes) return refusal(Status::refused, "no such recipient", state);
 
+  // A notice that names recipients tells of them all: not of one whose outcome came between.
+  const bool names_final =
+      change.verb == Verb::report_delay && !change.recipients.empty() && !change.notices.empty() &&
+      std::any_of(indexes->begin(), indexes->end(),
+                  [&](std::uint32_t index) { return is_final(state->recipients[index].state); });
+  if (names_final) return refusal(Status::refused, "a recipient has its outcome", state);
+
   auto changed = std::make_shared<StoredMessage>(*state);
   Applied applied;
   for (const std::uint32_t index : *indexes) {
@@ -406,6 +413,8 @@ Applied claim(const Claim& claim, StatePtr& state) {
   applied.answer.claimed.push_back(std::move(claimed));
   return applied;
 }
+
+bool takes(Verb verb, RecipientState state) { return move_of(verb, state).has_value(); }
 
 Applied record(const Record& record, const StoredMessage* state) {
   Applied applied;

@@ -42,6 +42,9 @@ Applied apply(const Operation& operation, std::shared_ptr<StoredMessage>& state)
 /// of the answer has one entry; otherwise nothing changed and the answer is `refused`.
 Applied claim(const Claim& claim, std::shared_ptr<StoredMessage>& state);
 
+/// Whether the verb changes a recipient in this state.
+bool takes(Verb verb, RecipientState state);
+
 /// What Record adds: one event, and nothing else. `state` is null for a message that has gone.
 Applied record(const Record& record, const StoredMessage* state);
 

@@ -112,6 +112,15 @@ TEST(Ledger, ATellingOfTheDelayChangesItsCountAndNothingElse) {
   }
 }
 
+TEST(Ledger, ANoticeOfDelayIsRefusedIfARecipientThatItNamesHasItsOutcome) {
+  std::shared_ptr<StoredMessage> state = admitted({"a", "a"});
+  spool::apply(Operation(settle_of({outcome(1, Outcome::delivered)})), state);
+  Change told = change_of(Verb::report_delay, {0, 1});
+  told.notices.emplace_back();
+  EXPECT_EQ(spool::apply(Operation(told), state).answer.status, Status::refused);
+  EXPECT_EQ(state->recipients[0].delay_notices, 0u);
+}
+
 TEST(Ledger, SuspensionsAreReplacedByTheirPlaceAndBounded) {
   SuspensionTable table;
   const Suspension first{"x.example", "", start, {}, "why", "operator root"};

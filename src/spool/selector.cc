@@ -56,6 +56,23 @@ bool recipient_matches(const Selector& selector, const StoredMessage& stored, st
               Case::ignored);
 }
 
+/// The smallest id that could be made then.
+QueueId first_id_at(Time time) {
+  QueueId id;
+  const auto since = time.time_since_epoch();
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+  if (milliseconds <= 0) return id;
+  // The first 48 bits of an id are its time (base/id.h).
+  if (milliseconds >> 48 != 0) {
+    id.octets.fill(0xff);
+    return id;
+  }
+  for (std::size_t i = 0; i < 6; ++i) {
+    id.octets[i] = static_cast<std::uint8_t>(milliseconds >> (8 * (5 - i)) & 0xff);
+  }
+  return id;
+}
+
 }  // namespace
 
 bool Selector::selects_nothing() const {
@@ -65,20 +82,12 @@ bool Selector::selects_nothing() const {
 }
 
 QueueId scan_start(const Selector& selector) {
-  QueueId start;
-  if (!selector.accepted_since) return start;
-  const Duration since = selector.accepted_since->time_since_epoch() - arrival_max;
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-  if (milliseconds <= 0) return start;
-  // The first 48 bits of an id are its time (base/id.h).
-  if (milliseconds >> 48 != 0) {
-    start.octets.fill(0xff);
-    return start;
-  }
-  for (std::size_t i = 0; i < 6; ++i) {
-    start.octets[i] = static_cast<std::uint8_t>(milliseconds >> (8 * (5 - i)) & 0xff);
-  }
-  return start;
+  return selector.accepted_since ? first_id_at(*selector.accepted_since - arrival_max) : QueueId{};
+}
+
+std::optional<QueueId> scan_end(const Selector& selector) {
+  if (!selector.accepted_before) return std::nullopt;
+  return first_id_at(*selector.accepted_before + arrival_max);
 }
 
 std::vector<std::uint32_t> matching(const Selector& selector, const StoredMessage& message) {

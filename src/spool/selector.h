@@ -43,6 +43,11 @@ inline constexpr Duration arrival_max = std::chrono::hours(1);
 /// Where a listing begins: no message that the selector can match has a smaller id.
 QueueId scan_start(const Selector& selector);
 
+/// Where it ends: behind the ids of everything that was accepted before accepted_before. Null: at
+/// the end. Mail that was accepted while the clock stood more than arrival_max before where it had
+/// been is found when that time has come again.
+std::optional<QueueId> scan_end(const Selector& selector);
+
 /// Indexes of the recipients that match and are not final.
 std::vector<std::uint32_t> matching(const Selector& selector, const StoredMessage& message);
 

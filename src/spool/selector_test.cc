@@ -104,6 +104,10 @@ TEST(Selector, ATimeToBeginWithIncludesItselfAndSaysWhereAListingBegins) {
   EXPECT_TRUE(scan_start(since).is_nil());
   since.accepted_since = Time(Duration::max());
   EXPECT_GT(scan_start(since), sample().message.id);
+  EXPECT_FALSE(scan_end(since));
+  since.accepted_since = Time(1'772'000'000s);
+  since.accepted_before = Time(1'772'000'100s);
+  EXPECT_EQ(scan_end(since)->time(), Time(1'772'000'100s) + arrival_max);
 }
 
 TEST(Selector, AllConditionsMustHoldForOneRecipient) {

@@ -121,6 +121,131 @@ TEST_P(Operator, MailInFlightIsLeftAlone) {
   EXPECT_EQ(world_.totals().delivered, 1u);
 }
 
+TEST_P(Operator, ADryRunCountsWhatTheVerbThenChanges) {
+  mansio::Event go(world_.context().get_executor());
+  bool open = false;
+  std::vector<QueueId> ids;
+  for (int i = 0; i < 10; ++i) ids.push_back(deferred_message("a@x.example"));
+  apply(Verb::hold, by_id(ids[0]));
+  apply(Verb::hold, by_id(ids[1]));
+  fake::ScriptedAttempt attempt;
+  attempt.before_body_answer = [&go, &open]() -> Task<void> {
+    while (!open) co_await go.wait();
+  };
+  world_.target().add(attempt);
+  world_.submit("s@b.example", {"b@x.example"});
+  world_.settle();
+  QueueSelector selector;
+  selector.stored.destination = "x.example";
+  for (const Verb verb : {Verb::release, Verb::hold, Verb::remove}) {
+    const BulkResult dry = apply(verb, selector, true);
+    const BulkResult real = apply(verb, selector);
+    EXPECT_EQ(dry.matched, 11u);
+    EXPECT_EQ(dry.in_flight, 1u);
+    EXPECT_EQ(dry.changed, verb == Verb::release ? 2u : 10u);
+    EXPECT_EQ(real.matched, dry.matched);
+    EXPECT_EQ(real.changed, dry.changed);
+    EXPECT_EQ(real.in_flight, dry.in_flight);
+    EXPECT_EQ(real.messages, dry.messages);
+    EXPECT_EQ(real.error, "");
+    if (verb == Verb::release) {
+      // What was released is due: it comes back to rest before the next verb.
+      for (int i = 0; i < 2; ++i) {
+        world_.target().add({.body = refuse(451, "4.3.0", "come back later")});
+      }
+      world_.pass(std::chrono::seconds(1));
+    }
+  }
+  open = true;
+  go.notify_all();
+  ASSERT_TRUE(world_.run_until_empty());
+}
+
+TEST_P(Operator, EverythingHasToBeSaid) {
+  deferred_message("a@x.example");
+  QueueSelector star;
+  star.stored.destination = "*";
+  star.stored.recipient = "*";
+  EXPECT_EQ(apply(Verb::remove, QueueSelector{}).error, "the selector names nothing");
+  const BulkResult refused = apply(Verb::remove, star);
+  EXPECT_EQ(refused.matched, 0u);
+  EXPECT_NE(refused.error, "");
+  EXPECT_EQ(world_.totals().queued, 1u);
+  star.stored.everything = true;
+  EXPECT_EQ(apply(Verb::remove, star).changed, 1u);
+}
+
+TEST_P(Operator, ABulkVerbTellsItsProgressAndEndsAtAPageWhenItIsCancelled) {
+  std::vector<std::string> recipients;
+  world_.target().set_default({.body = refuse(451, "4.3.0", "come back later")});
+  for (int i = 0; i < 1200; ++i) world_.submit("s@b.example", {"a@x.example"});
+  world_.pass(std::chrono::seconds(1));
+  QueueSelector selector;
+  selector.stored.destination = "x.example";
+  const auto progress = std::make_shared<BulkProgress>();
+  const auto hold = [&] {
+    return world_.wait(
+        world_.queue().apply(Verb::hold, selector, "", "operator test", false, progress));
+  };
+  progress->cancel = true;
+  EXPECT_EQ(hold().matched, 0u);
+  progress->cancel = false;
+  bool ended = false;
+  boost::asio::co_spawn(
+      world_.context(),
+      world_.queue().apply(Verb::hold, selector, "", "operator test", false, progress),
+      [&ended](const std::exception_ptr&, const BulkResult& result) {
+        EXPECT_EQ(result.changed, 500u) << "the first page";
+        ended = true;
+      });
+  world_.run_until([&] { return progress->matched > 0; });
+  progress->cancel = true;
+  world_.run_until([&ended] { return ended; });
+  EXPECT_EQ(progress->changed, 500u);
+  progress->cancel = false;
+  const BulkResult rest = hold();
+  EXPECT_EQ(rest.matched, 1200u);
+  EXPECT_EQ(rest.changed, 700u);
+  EXPECT_EQ(world_.totals().held, 1200u);
+}
+
+TEST_P(Operator, LanesAndShapeShowWhatWaits) {
+  world_.target().set_default({.body = refuse(451, "4.3.0", "come back later")});
+  const Time first = world_.clock().now();
+  world_.submit("s@b.example", {"a@x.example", "b@x.example", "a@y.example"});
+  world_.pass(std::chrono::minutes(10));
+  for (int i = 0; i < 3; ++i) world_.submit("s@b.example", {"c@x.example"});
+  const QueueId held = world_.submit("s@b.example", {"a@z.example"}).id;
+  world_.pass(std::chrono::minutes(1));
+  apply(Verb::hold, by_id(held));
+
+  const auto lanes = world_.wait(world_.queue().lanes());
+  ASSERT_EQ(lanes.size(), 3u);
+  for (const LaneStatus& lane : lanes) {
+    const std::string& destination = lane.lane.destination;
+    EXPECT_EQ(lane.queued, destination == "x.example" ? 5u : 1u);
+    EXPECT_EQ(lane.held, destination == "z.example" ? 1u : 0u);
+    EXPECT_FALSE(lane.suspension);
+    EXPECT_TRUE(destination != "x.example" || lane.oldest == first);
+  }
+
+  QueueSelector everything;
+  everything.stored.everything = true;
+  const std::vector<Duration> bounds = {std::chrono::minutes(5), std::chrono::hours(1)};
+  auto shape = world_.wait(world_.queue().shape(everything, bounds, 2));
+  ASSERT_TRUE(shape);
+  EXPECT_EQ(shape->bounds, bounds);
+  EXPECT_EQ(shape->all.total, 7u);
+  EXPECT_EQ(shape->all.by_age, (std::vector<std::uint64_t>{4, 3, 0}));
+  ASSERT_EQ(shape->rows.size(), 2u);
+  EXPECT_EQ(shape->rows[0].destination, "x.example");
+  EXPECT_EQ(shape->rows[0].by_age, (std::vector<std::uint64_t>{3, 2, 0}));
+  EXPECT_EQ(shape->rows[1].destination, "y.example");
+  everything.state = LivingState::held;
+  shape = world_.wait(world_.queue().shape(everything, bounds, 10));
+  EXPECT_EQ(shape->all.total, 1u);
+}
+
 TEST_P(Operator, LoweringTriesMaxByReloadEndsRetriesWithTheLastReply) {
   world_.target().set_default({.body = refuse(451, "4.3.0", "greylisted")});
   const QueueId id = world_.submit("", {"a@x.example"}).id;

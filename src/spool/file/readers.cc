@@ -205,6 +205,7 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
     from = message_key(*next);
   }
   from = std::max(from, message_key(scan_start(selector)));
+  const std::optional<QueueId> end = scan_end(selector);
   std::vector<QueueId> ids = selector.ids;
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -242,6 +243,7 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
       (*view)->scan(Family::messages, from, "", [&](std::string_view key, std::string_view) {
         const auto id = parse_message_key(key);
         if (!id) return true;  // `spool check` reports it
+        if (end && *id >= *end) return false;
         if (page.messages.size() >= limit || rows >= rows_per_listing) {
           page.resume = id->to_string();
           return false;

@@ -327,9 +327,10 @@ ListPage MemorySpool::list_all(const Selector& selector, const QueueId& after,
   ListPage page;
   if (selector.selects_nothing()) return page;
   const QueueId start = scan_start(selector);
+  const std::optional<QueueId> end = scan_end(selector);
   auto entry =
       after < start ? store_->messages.lower_bound(start) : store_->messages.upper_bound(after);
-  for (; entry != store_->messages.end(); ++entry) {
+  for (; entry != store_->messages.end() && !(end && entry->first >= *end); ++entry) {
     if (store_->damaged.contains(entry->first) || matching(selector, *entry->second).empty()) {
       continue;
     }
