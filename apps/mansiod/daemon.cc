@@ -11,6 +11,7 @@
 #include "delivery/routes.h"
 #include "delivery/smtp_channel.h"
 #include "dns/unbound_resolver.h"
+#include "mansiod/return_paths.h"
 #include "mansiod/spool_of.h"
 #include "settings/load.h"
 
@@ -110,6 +111,8 @@ Daemon::Channels Daemon::make_channels(const std::shared_ptr<const settings::Set
     delivery::SmtpChannelOptions options;
     options.lmtp = lmtp;
     options.timeouts = settings->timeouts;
+    // To LMTP the reverse-path is what the mailbox shows, and the server itself reports.
+    if (!lmtp) options.return_paths = return_paths(settings->bounces);
     return std::make_shared<delivery::SmtpChannel>(options, routes, *connector_, *clock_,
                                                    client_tls_, client_tls_verifying_, &traces_);
   };
@@ -128,6 +131,15 @@ Daemon::Channels Daemon::make_channels(const std::shared_ptr<const settings::Set
 admin::ApiOptions Daemon::api_options() {
   admin::ApiOptions options;
   options.version = MANSIO_VERSION;
+  options.bounces = [this] {
+    std::vector<std::pair<std::string, std::uint64_t>> all;
+    const edge::EdgeStatistics& seen = edge_->statistics();
+    for (std::size_t kind = 0; kind < seen.bounces.size(); ++kind) {
+      all.emplace_back(to_text(static_cast<dsn::ReportKind>(kind)), seen.bounces.at(kind));
+    }
+    all.emplace_back("refused", seen.bounces_refused);
+    return all;
+  };
   options.listeners = [this] {
     std::vector<admin::ListenerStatistics> all;
     const edge::EdgeStatistics& seen = edge_->statistics();

@@ -11,7 +11,9 @@
 #include "base/loops.h"
 #include "delivery/route.h"
 #include "delivery/trace.h"
+#include "edge/maildrop.h"
 #include "edge/smtp_edge.h"
+#include "mansiod/watchdog.h"
 #include "net/net.h"
 #include "queue/queue.h"
 #include "settings/settings.h"
@@ -48,6 +50,8 @@ class Daemon {
   Channels make_channels(const std::shared_ptr<const settings::Settings>& settings,
                          std::shared_ptr<delivery::RouteSource> routes);
   admin::ApiOptions api_options();
+  std::unique_ptr<edge::SmtpEdge> make_edge();
+  std::unique_ptr<edge::Maildrop> make_maildrop();
 
   boost::asio::io_context& control_;
   std::string config_path_;
@@ -62,7 +66,11 @@ class Daemon {
   std::shared_ptr<delivery::RouteSource> routes_;  // of the settings that hold now
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<edge::QueueAdmission> admission_;
+  net::PassedSockets passed_;  // by the service manager
   std::unique_ptr<edge::SmtpEdge> edge_;
+  std::unique_ptr<Loops> maildrop_loop_;  // its own: it reads from disk
+  std::unique_ptr<edge::Maildrop> maildrop_;
+  std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<admin::AdminServer> admin_;
   std::function<void(std::string)> spool_failure_;
 };

@@ -107,10 +107,10 @@ void note(const std::shared_ptr<Trace>& trace, Clock& clock, std::string text) {
 }
 
 std::string name_with_address(const RouteHost& host) {
+  if (host.name == host.endpoint.address) return host.endpoint.to_string();
   std::string text = host.name;
   if (host.preference) text += " (preference " + std::to_string(*host.preference) + ")";
-  if (host.name != host.endpoint.address) text += ", " + host.endpoint.to_string();
-  return text;
+  return text + ", " + host.endpoint.to_string();
 }
 
 }  // namespace
@@ -205,8 +205,8 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
   std::size_t tries = 0;
   const auto trace = ports.traces == nullptr ? nullptr : ports.traces->take(options.destination);
 
-  std::vector<RouteHost> hosts = order_for_attempt(
-      ports.hosts->in_order(std::move(route.hosts), ports.clock->steady_now()));
+  std::vector<RouteHost> hosts =
+      order_for_attempt(ports.hosts->in_order(std::move(route.hosts), ports.clock->steady_now()));
   if (hosts.size() > addresses_per_attempt) hosts.resize(addresses_per_attempt);
   for (std::size_t i = 0; i < hosts.size() && tries < hosts_per_attempt; ++i) {
     const RouteHost& host = hosts[i];

@@ -72,10 +72,14 @@ struct V4Block {
 /// RFC 6890 and what came after it: blocks whose addresses are not of the public internet. The
 /// blocks for documentation are left alone, since they lead nowhere.
 constexpr V4Block v4_blocks[] = {
-    {"0.0.0.0", 8, "unspecified"},  {"10.0.0.0", 8, "private"},
-    {"100.64.0.0", 10, "shared by carriers"}, {"127.0.0.0", 8, "loopback"},
-    {"169.254.0.0", 16, "link-local"}, {"172.16.0.0", 12, "private"},
-    {"192.168.0.0", 16, "private"}, {"224.0.0.0", 4, "multicast"},
+    {"0.0.0.0", 8, "unspecified"},
+    {"10.0.0.0", 8, "private"},
+    {"100.64.0.0", 10, "shared by carriers"},
+    {"127.0.0.0", 8, "loopback"},
+    {"169.254.0.0", 16, "link-local"},
+    {"172.16.0.0", 12, "private"},
+    {"192.168.0.0", 16, "private"},
+    {"224.0.0.0", 4, "multicast"},
     {"240.0.0.0", 4, "reserved"},
 };
 
@@ -121,9 +125,9 @@ std::string why_not_public(const ip::address_v6& address) {
 
 /// Everything said about one host, gathered while its addresses are looked at.
 struct Tally {
-  bool open = false;            ///< a lookup may say more later
+  bool open = false;  ///< a lookup may say more later
   std::string open_text;
-  bool refused_by_us = false;   ///< an address is there, and our settings forbid it
+  bool refused_by_us = false;  ///< an address is there, and our settings forbid it
   std::string refused_text;
 };
 
@@ -231,10 +235,10 @@ MxChoice choose_mx(const std::string& domain, const dns::MxAnswer& answer,
   std::uint32_t own_preference = 0;
   std::set<std::string> seen;
   std::vector<dns::MxRecord> records = answer.records;
-  for (std::size_t i = records.size(); i > 1; --i) std::swap(records[i - 1], records[random.below(i)]);
-  std::stable_sort(records.begin(), records.end(), [](const auto& a, const auto& b) {
-    return a.preference < b.preference;
-  });
+  for (std::size_t i = records.size(); i > 1; --i)
+    std::swap(records[i - 1], records[random.below(i)]);
+  std::stable_sort(records.begin(), records.end(),
+                   [](const auto& a, const auto& b) { return a.preference < b.preference; });
   for (const dns::MxRecord& record : records) {
     const MxHost host{to_lower(record.host), record.preference};
     const std::string why = why_no_host(host.name);
@@ -249,8 +253,9 @@ MxChoice choose_mx(const std::string& domain, const dns::MxAnswer& answer,
     }
   }
   if (loop) {
-    drop_from(choice.hosts, own_preference, [](const MxHost& host) -> const MxHost& { return host; },
-              choice.left_out);
+    drop_from(
+        choice.hosts, own_preference, [](const MxHost& host) -> const MxHost& { return host; },
+        choice.left_out);
   }
   for (std::size_t i = mx_hosts_max; i < choice.hosts.size(); ++i) {
     choice.left_out.push_back(choice.hosts[i].name + ": beyond the " +
@@ -311,8 +316,9 @@ AddressChoice choose_addresses(const std::string& domain, const std::string& how
     }
   }
   if (loop) {
-    drop_from(hosts, own_preference,
-              [](const HostAnswers& host) -> const MxHost& { return host.host; }, choice.left_out);
+    drop_from(
+        hosts, own_preference, [](const HostAnswers& host) -> const MxHost& { return host.host; },
+        choice.left_out);
     if (hosts.empty()) {
       choice.failure = loop_found(domain);
       return choice;
@@ -325,7 +331,8 @@ AddressChoice choose_addresses(const std::string& domain, const std::string& how
     const std::vector<std::string> addresses = ordered_addresses(host, rules.families);
     if (addresses.empty() && not_wanted(host, rules.families)) {
       tally.refused_by_us = true;
-      tally.refused_text = host.host.name + " has no address of the family that [dns] prefer allows";
+      tally.refused_text =
+          host.host.name + " has no address of the family that [dns] prefer allows";
       choice.left_out.push_back(tally.refused_text);
     } else if (addresses.empty() && (!host.v4 || host.v4->status != dns::Status::temporary) &&
                (!host.v6 || host.v6->status != dns::Status::temporary)) {

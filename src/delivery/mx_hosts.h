@@ -2,7 +2,8 @@
 // of chance in, hosts or the reason why there are none out. routes.h asks the questions.
 //
 // RFC 5321 §5.1, RFC 7505:
-//   1. A null MX (one record, preference 0, host ".") says that the domain takes no mail: 556 5.1.10.
+//   1. A null MX (one record, preference 0, host ".") says that the domain takes no mail:
+//   556 5.1.10.
 //   2. MX records: in the order of their preference, equal ones shuffled. A name that is no host
 //      name, or an IP address, is left out.
 //   3. Our own name or one of our own addresses among them: that preference and all worse ones are
@@ -58,6 +59,7 @@ struct MxChoice {
   std::optional<Disposition> failure;
   std::vector<std::string> left_out;
 };
+
 MxChoice choose_mx(const std::string& domain, const dns::MxAnswer& answer,
                    const Ourselves& ourselves, Random& random);
 
@@ -74,10 +76,12 @@ struct AddressRules {
 };
 
 struct AddressChoice {
-  std::vector<RouteHost> hosts;  ///< in order; a host's families take turns, the preferred one first
+  std::vector<RouteHost>
+      hosts;  ///< in order; a host's families take turns, the preferred one first
   std::optional<Disposition> failure;
   std::vector<std::string> left_out;
 };
+
 /// For hosts that the DNS named. `how` is that of the MxChoice.
 AddressChoice choose_addresses(const std::string& domain, const std::string& how,
                                const std::vector<HostAnswers>& answers, const AddressRules& rules,

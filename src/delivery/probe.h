@@ -12,10 +12,10 @@
 namespace mansio::delivery {
 
 struct ProbedAddress {
-  std::string host;     ///< name
-  std::string address;  ///< "ip:port"
+  std::string host;                         ///< name
+  std::string address;                      ///< "ip:port"
   std::optional<std::uint16_t> preference;  ///< of the MX record that named the host
-  bool ok = false;      ///< ready for a MAIL command
+  bool ok = false;                          ///< ready for a MAIL command
   std::string greeting;
   std::vector<std::string> extensions;  ///< of the last EHLO
   std::string tls;                      ///< version and cipher, empty without TLS

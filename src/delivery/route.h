@@ -18,7 +18,7 @@ struct RouteHost {
   std::string name;   ///< as configured or looked up; what logs, notices and TLS name
   Endpoint endpoint;  ///< an IP address and port, or the path of a Unix socket
   std::optional<std::uint16_t> preference = std::nullopt;  ///< of the MX record that names it
-  bool from_mx = false;  ///< the DNS named it, not the settings
+  bool from_mx = false;                                    ///< the DNS named it, not the settings
 };
 
 enum class TlsPolicy : std::uint8_t { none, opportunistic, required };

@@ -112,9 +112,7 @@ std::vector<RouteHost> configured_hosts(const settings::Route& route) {
   return hosts;
 }
 
-std::string no_route(const std::string& destination) {
-  return "no [route] matches " + destination;
-}
+std::string no_route(const std::string& destination) { return "no [route] matches " + destination; }
 
 }  // namespace
 

@@ -279,7 +279,8 @@ TraceBook::TraceBook(Clock& clock, Duration forget_after)
 
 void TraceBook::sweep() {
   const SteadyTime now = clock_.steady_now();
-  std::erase_if(asked_, [&](const auto& item) { return item.second.read_at + forget_after_ <= now; });
+  std::erase_if(asked_,
+                [&](const auto& item) { return item.second.read_at + forget_after_ <= now; });
 }
 
 void TraceBook::recount() {
@@ -329,9 +330,8 @@ std::shared_ptr<Trace> TraceBook::take(const std::string& destination) {
     if (asked.destination != wanted || asked.trace->state() != Trace::State::waiting) continue;
     asked.trace->set_state(Trace::State::running);
     Trace* const trace = asked.trace.get();
-    taken = std::shared_ptr<Trace>(trace, [keep = asked.trace](Trace*) {
-      keep->set_state(Trace::State::over);
-    });
+    taken = std::shared_ptr<Trace>(
+        trace, [keep = asked.trace](Trace*) { keep->set_state(Trace::State::over); });
     break;
   }
   recount();

@@ -29,12 +29,14 @@ struct TraceLine {
 class Trace {
  public:
   enum class State : std::uint8_t { waiting, running, over };
+
   struct View {
     State state = State::waiting;
     std::vector<TraceLine> lines;  ///< from the line asked for
     std::size_t lines_total = 0;
     bool cut = false;  ///< the session said more than lines_max lines
   };
+
   static constexpr std::size_t lines_max = 5000;
 
   void add(TraceLine line);
@@ -60,8 +62,8 @@ class TraceBook {
   std::uint64_t ask(std::string destination);
   void forget(std::uint64_t number);
   std::shared_ptr<Trace> find(std::uint64_t number);
-  /// For a session that is about to connect: the trace that waits for it, now `running`; it is `over`
-  /// when the last copy of this pointer is gone. Null: none; costs one atomic read then.
+  /// For a session that is about to connect: the trace that waits for it, now `running`; it is
+  /// `over` when the last copy of this pointer is gone. Null: none; costs one atomic read then.
   std::shared_ptr<Trace> take(const std::string& destination);
 
  private:
@@ -70,7 +72,8 @@ class TraceBook {
     std::shared_ptr<Trace> trace;
     SteadyTime read_at{};
   };
-  void sweep();   // REQUIRES: mutex_ held
+
+  void sweep();    // REQUIRES: mutex_ held
   void recount();  // the same
 
   Clock& clock_;

@@ -55,8 +55,8 @@ Status status_of(int response_code, bool have_data) {
 }
 
 std::string response_code_name(int response_code) {
-  static constexpr std::array names = {"NOERROR", "FORMERR", "SERVFAIL",
-                                       "NXDOMAIN", "NOTIMP", "REFUSED"};
+  static constexpr std::array names = {"NOERROR",  "FORMERR", "SERVFAIL",
+                                       "NXDOMAIN", "NOTIMP",  "REFUSED"};
   if (response_code >= 0 && static_cast<std::size_t>(response_code) < names.size()) {
     return names.at(static_cast<std::size_t>(response_code));
   }
@@ -98,8 +98,9 @@ MxAnswer mx_answer(RawAnswer raw) {
   }
   // The size of a DNS message bounds what came; what is kept of it is the best.
   if (answer.records.size() > mx_records_max) {
-    std::stable_sort(answer.records.begin(), answer.records.end(),
-                     [](const MxRecord& a, const MxRecord& b) { return a.preference < b.preference; });
+    std::stable_sort(
+        answer.records.begin(), answer.records.end(),
+        [](const MxRecord& a, const MxRecord& b) { return a.preference < b.preference; });
     answer.records.resize(mx_records_max);
   }
   return answer;

@@ -99,8 +99,8 @@ RawAnswer temporary(std::string why) {
 RawAnswer raw_answer(int error, const ub_result* result) {
   if (error != 0 || result == nullptr) return temporary(ub_strerror(error));
   if (result->bogus != 0) {
-    return temporary(std::string("bogus: ") +
-                     (result->why_bogus == nullptr ? "DNSSEC validation failed"
+    return temporary(std::string("bogus: ") + (result->why_bogus == nullptr
+                                                   ? "DNSSEC validation failed"
                                                    : escape(result->why_bogus)));
   }
   RawAnswer raw;

@@ -1,10 +1,10 @@
 // The Resolver over libunbound: validating, caching, asynchronous.
 //
 // How it works
-//   One context with one cache serves all loops. libunbound resolves in a thread of its own and makes
-//   its descriptor readable when answers are there; one of our loops reads them. A lookup that is
-//   asked for while the same one is under way joins it. At most `under_way_max` lookups are with
-//   libunbound, at most `waiting_max` wait for one of these places; beyond that the answer is
+//   One context with one cache serves all loops. libunbound resolves in a thread of its own and
+//   makes its descriptor readable when answers are there; one of our loops reads them. A lookup
+//   that is asked for while the same one is under way joins it. At most `under_way_max` lookups are
+//   with libunbound, at most `waiting_max` wait for one of these places; beyond that the answer is
 //   `temporary`. Whoever waits does so until its deadline: a lookup that is given up goes on and
 //   fills the cache.
 //   Cached answers hold for their TTL; nothing is served beyond it.

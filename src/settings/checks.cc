@@ -290,7 +290,8 @@ void complete_and_check(Settings& settings, const std::string& folder, const Rep
   for (Route& route : settings.routes) check_route(settings, route, folder, report);
   check_retry(settings.retry, report);
   if (settings.notify.double_bounce && settings.notify.postmaster.empty()) {
-    report("notify.double_bounce", "found true without notify.postmaster; expected an address there");
+    report("notify.double_bounce",
+           "found true without notify.postmaster; expected an address there");
   }
   check_bounces(settings.bounces, folder, report);
   const std::string& anchor = settings.dns.trust_anchor;

@@ -8,8 +8,8 @@ namespace mansio::settings {
 
 /// A domain, an address literal in brackets, "*", or '*' followed by the end of a domain.
 bool valid_pattern(std::string_view pattern);
-/// The pattern as it is compared with destinations: in lower case, U-labels as A-labels. What has no
-/// such form is given back in lower case, and is no valid_pattern().
+/// The pattern as it is compared with destinations: in lower case, U-labels as A-labels. What has
+/// no such form is given back in lower case, and is no valid_pattern().
 std::string canonical_pattern(std::string_view pattern);
 /// A host name of letters, digits and hyphens (RFC 1123 §2.1), at most 253 octets.
 bool valid_host_name(std::string_view name);

@@ -22,9 +22,11 @@ class FakeResolver final : public dns::Resolver {
   /// IPv4 and IPv6 addresses together, told apart by their form.
   void set_addresses(const std::string& host, const std::vector<std::string>& addresses);
   /// The answer to every question about the name, whatever records it has.
-  void set_status(const std::string& name, dns::Status status, std::string why = "as the test says");
+  void set_status(const std::string& name, dns::Status status,
+                  std::string why = "as the test says");
   void set_mx_status(const std::string& name, dns::Status status);
   void set_address_status(const std::string& name, dns::Family family, dns::Status status);
+
   /// The name becomes one that nothing was set for.
   void forget(const std::string& name) { names_.erase(name); }
 
