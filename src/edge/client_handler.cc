@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "edge/bounce_receiver.h"
 #include "edge/receiver.h"
 #include "edge/submission_receiver.h"
 #include "net/net.h"
@@ -32,11 +33,21 @@ ClientHandler::ClientHandler(Admission& admission, Clock& clock, std::shared_ptr
 
 ClientHandler::~ClientHandler() { ClientHandler::when_stopping({}); }
 
+namespace {
+
+/// An operator wants nothing new here; other servers of the sender's list may take it.
+Reply draining(std::uint16_t code) {
+  return {code, {4, 3, 2}, "Service is being drained, try another server"};
+}
+
+}  // namespace
+
 Reply ClientHandler::connect(const Endpoint& /*peer*/) {
   if (admission_.readiness() == Readiness::latched) {
     return {421, {4, 3, 0}, "Service not available, local storage failed"};
   }
   if (stopping()) return {421, {4, 3, 2}, "Service is shutting down"};
+  if (admission_.readiness() == Readiness::draining) return draining(421);
   return {220, {}, "Ok"};
 }
 
@@ -49,6 +60,8 @@ Reply ClientHandler::room() const {
       return {452, {4, 3, 1}, "Insufficient storage, try again later"};
     case Readiness::latched:
       return {421, {4, 3, 0}, "Service not available, local storage failed"};
+    case Readiness::draining:
+      return draining(451);
     case Readiness::stopping:
       break;
   }
@@ -57,7 +70,28 @@ Reply ClientHandler::room() const {
 
 Reply ClientHandler::mail(const Envelope& /*envelope*/, std::uint64_t /*size*/) { return room(); }
 
+bool ClientHandler::is_for_bounces(const Recipient& recipient) const {
+  return profile_->bounces && profile_->bounces->is_for_us(recipient.address);
+}
+
+/// Open to everybody, since notices come from anywhere, but only to addresses that we gave out.
+Reply ClientHandler::bounce_recipient(const Envelope& envelope, const Recipient& recipient) {
+  if (profile_->bounces->find(recipient.address)) return {250, {2, 1, 5}, "Ok"};
+  ++state_->statistics.bounces_refused;
+  log::info("bounce_refused")
+      .field("client", peer_.to_string())
+      .field("sender", envelope.reverse_path.to_string())
+      .field("recipient", recipient.address.to_string());
+  return {550, {5, 1, 1}, "No such address"};
+}
+
 Reply ClientHandler::rcpt(const Envelope& envelope, const Recipient& recipient) {
+  const bool for_bounces = is_for_bounces(recipient);
+  if (!envelope.recipients.empty() && is_for_bounces(envelope.recipients.front()) != for_bounces) {
+    // One is read here, the other relayed: the client sends the rest again (RFC 5321 §4.5.3.1.10).
+    return {452, {4, 5, 3}, "Notices and other mail need transactions of their own"};
+  }
+  if (for_bounces) return bounce_recipient(envelope, recipient);
   if (relays_) return {250, {2, 1, 5}, "Ok"};
   ++state_->statistics.relaying_denied;
   log::info("relaying_denied")
@@ -71,6 +105,11 @@ std::unique_ptr<smtp::ContentReceiver> ClientHandler::data(Envelope envelope, Re
   if (Reply reply = room(); !reply.positive()) {
     refusal = std::move(reply);
     return nullptr;
+  }
+  if (is_for_bounces(envelope.recipients.front())) {
+    return std::make_unique<BounceReceiver>(admission_, state_->statistics, clock_,
+                                            profile_->bounces, std::move(envelope),
+                                            profile_->options.lmtp);
   }
   ReceiverOptions options;
   options.hostname = profile_->options.hostname;

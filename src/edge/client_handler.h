@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "edge/admission.h"
+#include "edge/bounce_desk.h"
 #include "edge/edge_statistics.h"
 #include "smtp/server.h"
 
@@ -21,6 +22,7 @@ struct Profile {
   std::shared_ptr<TlsContext> tls;  ///< keeps options.tls
   std::vector<std::string> relay_from;
   std::uint64_t content_in_memory = 0;
+  std::shared_ptr<const BounceDesk> bounces;  ///< null: no domain for notices
 };
 
 /// What all connections share. Outlives them.
@@ -58,6 +60,8 @@ class ClientHandler final : public smtp::ServerHandler {
 
  private:
   Reply room() const;
+  bool is_for_bounces(const Recipient& recipient) const;
+  Reply bounce_recipient(const Envelope& envelope, const Recipient& recipient);
 
   Admission& admission_;
   Clock& clock_;

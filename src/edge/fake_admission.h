@@ -42,6 +42,16 @@ class FakeAdmission final : public Admission {
 
   void release_memory(std::uint64_t octets) override { reserved -= octets; }
 
+  Task<KnownMessage> known(QueueId id) override {
+    asked.push_back(id);
+    co_return known_message;
+  }
+
+  Task<spool::Status> record(spool::Record record) override {
+    records.push_back(std::move(record));
+    co_return status;
+  }
+
   /// Answers the oldest append or seal that waits; only with `hold_writes`.
   void answer_write() {
     auto done = std::move(waiting.front());
@@ -55,9 +65,12 @@ class FakeAdmission final : public Admission {
   std::uint64_t memory = 1ull << 30;
   Result<void> write_result;
   bool hold_writes = false;
+  KnownMessage known_message;
 
   // Records
   std::deque<Submission> submissions;
+  std::vector<QueueId> asked;
+  std::vector<spool::Record> records;
   std::map<QueueId, std::vector<std::string>> streamed;
   std::map<QueueId, bool> sealed;
   std::deque<spool::Done<void>> waiting;

@@ -58,6 +58,9 @@ std::shared_ptr<const Profile> make_profile(const settings::Settings& settings,
   }
   profile->relay_from = listener.relay_from;
   profile->content_in_memory = limits.content_in_memory;
+  if (!settings.bounces.domain.empty()) {
+    profile->bounces = std::make_shared<const BounceDesk>(settings.bounces);
+  }
   return profile;
 }
 
