@@ -367,6 +367,7 @@ Task<net::HttpResponse> AdminApi::metrics() {
   input.health = queue_.spool().health();
   input.tenants = queue_.tenant_totals();
   if (options_.listeners) input.listeners = options_.listeners();
+  if (options_.bounces) input.bounces = options_.bounces();
   input.spool = queue_.spool().statistics();
   input.log_lines_dropped = log::dropped();
   net::HttpResponse response;

@@ -22,6 +22,8 @@ struct ApiOptions {
   std::string version;
   std::vector<std::string> hosts;  ///< names in Host that are ours, besides the loopback names
   std::function<std::vector<ListenerStatistics>()> listeners;  ///< any thread; may be empty
+  /// Notices of other servers by kind; any thread; may be empty.
+  std::function<std::vector<std::pair<std::string, std::uint64_t>>()> bounces;
 };
 
 /// Runs on: any loop; calls may run concurrently. `queue` and `clock` outlive it.

@@ -28,6 +28,7 @@ struct MetricsInput {
   std::vector<spool::TenantTotals> tenants;
   QueueStatistics queue;
   std::vector<ListenerStatistics> listeners;
+  std::vector<std::pair<std::string, std::uint64_t>> bounces;  ///< notices that came in, by kind
   std::vector<std::pair<std::string, double>> spool;  ///< Spool::statistics()
   std::uint64_t log_lines_dropped = 0;
 };

@@ -25,6 +25,7 @@ TEST(Metrics, ShowTotalsPerTenantHealthAndListeners) {
   listener.address = "127.0.0.1:2525";
   listener.connections_total = 9;
   input.listeners = {listener};
+  input.bounces = {{"delivery_status", 3}};
   input.spool = {{"journal.segments-live", 4.0}};
   const std::string text = metrics_text(input);
   EXPECT_THAT(text, HasSubstr("mansio_build_info{version=\"1.2.3\"} 1"));
@@ -38,6 +39,7 @@ TEST(Metrics, ShowTotalsPerTenantHealthAndListeners) {
   EXPECT_THAT(text, HasSubstr("mansio_spool_health{state=\"latched\"} 0"));
   EXPECT_THAT(text,
               HasSubstr("connections_in_total{protocol=\"smtp\",address=\"127.0.0.1:2525\"} 9"));
+  EXPECT_THAT(text, HasSubstr("mansio_bounces_total{kind=\"delivery_status\"} 3"));
   EXPECT_THAT(text, HasSubstr("mansio_spool_journal_segments_live 4"));
 }
 
