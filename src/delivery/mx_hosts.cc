@@ -22,6 +22,13 @@ std::optional<ip::address> parse_ip(std::string_view text) {
   return address;
 }
 
+/// An IPv4 address inside IPv6 (::ffff:192.0.2.1) is the IPv4 address.
+std::optional<ip::address> plain_ip(std::string_view text) {
+  const auto address = parse_ip(text);
+  if (!address || !address->is_v6() || !address->to_v6().is_v4_mapped()) return address;
+  return ip::make_address_v4(ip::v4_mapped, address->to_v6());
+}
+
 std::string quoted(const std::string& name) { return "\"" + escape(name) + "\""; }
 
 std::string with_preference(const MxHost& host) {
@@ -185,10 +192,10 @@ Families families_of(std::string_view setting) {
 }
 
 bool Ourselves::is_us(const Endpoint& endpoint) const {
-  const auto address = parse_ip(endpoint.address);
+  const auto address = plain_ip(endpoint.address);
   if (!address) return false;
   return std::any_of(listeners.begin(), listeners.end(), [&](const Endpoint& listener) {
-    return listener.port == endpoint.port && parse_ip(listener.address) == address;
+    return listener.port == endpoint.port && plain_ip(listener.address) == address;
   });
 }
 
@@ -385,7 +392,7 @@ AddressChoice choose_literal(const std::string& destination, const AddressRules&
     choice.failure = route_failure(Cause::policy, 451, {4, 4, 4},
                                    "mail for " + destination + " cannot be sent: " + why);
   } else {
-    choice.hosts.push_back({destination, endpoint, std::nullopt, false});
+    choice.hosts.push_back({*address, endpoint, std::nullopt, false});
   }
   return choice;
 }

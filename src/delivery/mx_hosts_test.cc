@@ -206,6 +206,7 @@ TEST(MxHosts, R32_one_of_our_addresses_ends_the_list_too) {
       host("same.x", 20, {"198.51.100.2"}), host("worse.x", 30, {"198.51.100.3"})};
   const AddressChoice choice = pick(hosts);
   EXPECT_THAT(endpoints(choice), ElementsAre("198.51.100.1"));
+  EXPECT_TRUE(us().is_us({"::ffff:203.0.113.7", 25}));
   const AddressChoice v6 = pick({host("hidden.x", 20, {}, {"2001:db8:7:0::7"})});
   expect_failure(v6.failure, Outcome::failed, 554, {5, 4, 6}, "loops back");
 }

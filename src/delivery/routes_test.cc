@@ -333,7 +333,7 @@ TEST(Routes, AnAddressLiteralIsConnectedToDirectly) {
   MxKit kit;
   const RouteResult result = kit.find("[192.0.2.2]");
   EXPECT_EQ(result.how, "address literal");
-  EXPECT_THAT(hosts_of(result), ElementsAre("[192.0.2.2]=192.0.2.2:25"));
+  EXPECT_THAT(hosts_of(result), ElementsAre("192.0.2.2=192.0.2.2:25"));
   EXPECT_EQ(kit.resolver->calls(), 0u);
 }
 
