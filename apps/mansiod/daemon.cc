@@ -70,6 +70,19 @@ std::shared_ptr<const settings::Settings> within_descriptors(settings::Settings 
   return std::make_shared<const settings::Settings>(std::move(settings));
 }
 
+/// Whether a message with this id is or was in the queue.
+Task<edge::Known> is_known(Queue& queue, QueueId id) {
+  const ErrorCode missing = make_error_code(spool::Errc::missing);
+  auto getting = queue.get(id);
+  const auto message = co_await std::move(getting);
+  if (message) co_return edge::Known::yes;
+  if (message.error() != missing) co_return edge::Known::unsure;
+  auto reading = queue.history(id);
+  const auto history = co_await std::move(reading);
+  if (!history && history.error() != missing) co_return edge::Known::unsure;
+  co_return history && !history->empty() ? edge::Known::yes : edge::Known::no;
+}
+
 std::atomic<const char*> stage{"start"};
 
 }  // namespace
@@ -83,7 +96,8 @@ Daemon::Daemon(boost::asio::io_context& control, std::string config_path,
       descriptors_(net::raise_descriptor_limit()),
       settings_(within_descriptors(std::move(settings), descriptors_)),
       clock_(make_system_clock()),
-      traces_(*clock_) {}
+      traces_(*clock_),
+      passed_(net::PassedSockets::from_environment()) {}
 
 Daemon::~Daemon() = default;
 
@@ -153,9 +167,35 @@ admin::ApiOptions Daemon::api_options() {
     one.connections_refused = seen.connections_refused;
     one.messages_total = seen.messages_accepted;
     all.push_back(std::move(one));
+    if (!settings_->maildrop.path.empty()) {
+      admin::ListenerStatistics maildrop;
+      maildrop.protocol = "maildrop";
+      maildrop.address = settings_->maildrop.path;
+      maildrop.connections_refused = maildrop_->statistics().left;
+      maildrop.messages_total = maildrop_->statistics().accepted;
+      all.push_back(std::move(maildrop));
+    }
     return all;
   };
   return options;
+}
+
+std::unique_ptr<edge::SmtpEdge> Daemon::make_edge() {
+  auto ports = edge::SmtpEdge::ports(*admission_, *clock_, loops_->all(), descriptors_);
+  ports.listen = [this](boost::asio::any_io_executor executor, const Endpoint& endpoint,
+                        unsigned socket_mode) {
+    auto listener = passed_.take(executor, endpoint);
+    return listener ? std::move(listener) : net::listen(executor, endpoint, socket_mode);
+  };
+  return std::make_unique<edge::SmtpEdge>(std::move(ports), settings_);
+}
+
+std::unique_ptr<edge::Maildrop> Daemon::make_maildrop() {
+  maildrop_loop_ = std::make_unique<Loops>(1);
+  maildrop_loop_->start();
+  edge::Maildrop::Ports ports{*admission_, [this](QueueId id) { return is_known(*queue_, id); },
+                              *clock_, maildrop_loop_->at(0)};
+  return std::make_unique<edge::Maildrop>(std::move(ports), settings_);
 }
 
 void Daemon::start() {
@@ -180,13 +220,20 @@ void Daemon::start() {
                      make_channels(settings_, routes_)};
   queue_ = std::make_unique<Queue>(std::move(ports), settings_);
   admission_ = std::make_unique<edge::QueueAdmission>(*queue_);
-  edge_ = std::make_unique<edge::SmtpEdge>(
-      edge::SmtpEdge::ports(*admission_, *clock_, loops_->all(), descriptors_), settings_);
+  edge_ = make_edge();
+  maildrop_ = make_maildrop();
   admin_ = std::make_unique<admin::AdminServer>(control_.get_executor(), *queue_, *clock_,
                                                 api_options());
   admin_->start(*settings_);
   queue_->start();
   edge_->start();
+  if (const auto unclaimed = passed_.unclaimed(); !unclaimed.empty()) {
+    throw std::runtime_error("the service manager passed the socket " + unclaimed.front() +
+                             ", which is the address of no [[listener]] with protocol smtp or lmtp");
+  }
+  maildrop_->start();
+  watchdog_ = std::make_unique<Watchdog>(*clock_, control_.get_executor(), loops_->all());
+  watchdog_->start();
 }
 
 void Daemon::reload() {
@@ -197,6 +244,7 @@ void Daemon::reload() {
     if (!fixed.empty()) throw std::runtime_error(fixed + " cannot change without a restart");
     auto routes = make_routes(fresh);  // throws before anything has changed
     edge_->reload(fresh);
+    maildrop_->reload(fresh);
     queue_->reload(fresh, make_channels(fresh, routes));
     routes_ = std::move(routes);
     settings_ = std::move(fresh);
@@ -210,6 +258,12 @@ void Daemon::reload() {
 Task<void> Daemon::stop() {
   const SteadyTime begin = clock_->steady_now();
   const SteadyTime deadline = begin + settings_->server.drain;
+  if (watchdog_) watchdog_->stop();
+  if (maildrop_) {
+    stage = "maildrop";
+    auto stopping = maildrop_->stop(begin + settings_->server.drain / 2);
+    co_await std::move(stopping);
+  }
   if (edge_) {
     stage = "listeners";
     // Half of the time for slow clients; the rest is for transactions that wait for their last
@@ -231,6 +285,7 @@ Task<void> Daemon::stop() {
   if (spool_) spool_->stop();
   stage = "loops";
   // Nothing runs on the loops any more; what they hold goes before the spool does.
+  if (maildrop_loop_) maildrop_loop_->stop();
   if (loops_) loops_->stop();
 }
 

@@ -296,11 +296,11 @@ Task<void> Maildrop::take(std::shared_ptr<const Folder> folder, Candidate candid
 
   const Leaving leaving(*this);
   auto asking = ports_.known(candidate.id);
-  const Result<bool> known = co_await std::move(asking);
-  if (!known) co_return;  // the next pass asks again
+  const Known known = co_await std::move(asking);
+  if (known == Known::unsure) co_return;  // the next pass asks again
   std::string why;
   Taken taken = Taken::done;
-  if (!*known) {
+  if (known == Known::no) {
     auto admitting = admit(*folder, candidate, *settings, why);
     taken = co_await std::move(admitting);
   }

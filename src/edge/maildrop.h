@@ -21,7 +21,6 @@
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "base/result.h"
 #include "base/task_group.h"
 #include "edge/admission.h"
 #include "edge/edge_statistics.h"
@@ -35,13 +34,19 @@ struct MaildropStatistics {
   std::atomic<std::uint64_t> left{0};      ///< files of the last pass that cannot be taken
 };
 
+/// Whether a message with some id is or was in the queue.
+enum class Known : std::uint8_t {
+  no,
+  yes,
+  unsure,  ///< it cannot be told now
+};
+
 /// Thread safety: statistics() and reload() from any thread; start() and stop() from the owner.
 class Maildrop {
  public:
   struct Ports {
     Admission& admission;
-    /// True: a message with this id is or was in the queue.
-    std::function<Task<Result<bool>>(QueueId)> known;
+    std::function<Task<Known>(QueueId)> known;
     Clock& clock;
     boost::asio::any_io_executor executor;  ///< runs until stop() has completed
   };

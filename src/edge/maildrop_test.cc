@@ -70,11 +70,12 @@ class MaildropTest : public ::testing::Test {
   /// Until the folder has been read once more.
   void next_pass() { clock_.advance(context_, std::chrono::seconds(6)); }
 
-  Task<Result<bool>> known(QueueId id) {
+  Task<Known> known(QueueId id) {
     ++asked_;
-    co_return known_.contains(id) ||
-        std::any_of(admission_.submissions.begin(), admission_.submissions.end(),
-                    [&](const Submission& s) { return s.id == id; });
+    const bool found = known_.contains(id) ||
+                       std::any_of(admission_.submissions.begin(), admission_.submissions.end(),
+                                   [&](const Submission& s) { return s.id == id; });
+    co_return found ? Known::yes : Known::no;
   }
 
   std::string new_name() {
