@@ -11,6 +11,7 @@ for folder in ("integration", "interop"):
 
 from fixtures import make_daemon  # noqa: E402, F401
 from internet import Internet  # noqa: E402
+from peers import make_certificate  # noqa: E402
 
 
 @pytest.fixture
@@ -18,3 +19,9 @@ def internet(tmp_path, make_daemon):  # noqa: F811
     internet = Internet(tmp_path, make_daemon)
     yield internet
     internet.close()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Paths of a self-signed certificate for mx.dest.example and of its key."""
+    return make_certificate(tmp_path, "mx.dest.example")

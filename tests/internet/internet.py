@@ -30,9 +30,9 @@ class Internet:
         """The zone `example` has these records, and no others: "dest MX 10 mx.dest"."""
         self.zone.set(*records, ttl=ttl)
 
-    def scripted(self, script):
+    def scripted(self, script, port=0):
         """A name server whose answers are made up, instead of the zone."""
-        names = ScriptedNames(script)
+        names = ScriptedNames(script, port)
         self._open.append(names)
         return names
 
@@ -71,44 +71,76 @@ class Internet:
         """Queues one message; its id."""
         return self.node.submit(sender, recipients, content)
 
-    def delivered(self, id, timeout=20):
-        self._settled(id, timeout)
-        events = self.events(id)
-        assert events and events[-1]["event"] == "delivered", (events, self.node.log()[-4000:])
-
-    def _settled(self, id, timeout=20):
+    def settled(self, *ids, timeout=20):
+        """Until these messages, or all, are gone from the queue."""
         def settled():
-            return all(message["id"] != id for message in self.node.get("/v1/messages")["messages"])
-        self.node.wait_until(settled, timeout, f"{id} settled")
-        assert totals(self.node)
+            queued = {message["id"] for message in self.node.get("/v1/messages")["messages"]}
+            return not (queued & set(ids) if ids else queued)
+
+        self.node.wait_until(settled, timeout, "everything settled")
+        totals(self.node)
 
     def events(self, id):
         return self.node.json_lines("history", id)
 
+    def tries(self):
+        """The most tries that a queued recipient has had."""
+        return max((recipient["tries"] for message in self.node.get("/v1/messages")["messages"]
+                    for recipient in message["recipients"]), default=0)
+
+    def delivered(self, id, timeout=20):
+        """Waits for the end of this message, which must be delivered to all its recipients."""
+        self.settled(id, timeout=timeout)
+        events = [event["event"] for event in self.events(id)]
+        assert events[-1] == "delivered" and "failed" not in events, (events, self.node.log()[-4000:])
+
     def failed(self, id, timeout=20):
-        """Waits for the notice about this message; its fields of the first recipient."""
-        self._settled(id, timeout)
-        def notice():
-            return [message for message in list(self.notices.messages) if id.encode() in message.content]
+        """Waits for the end of this message and for the notice about it; the fields about its first
+        recipient."""
+        self.settled(id, timeout=timeout)
         self.node.wait_until(lambda: self.notices.messages, timeout, "the notice")
+        self.settled(timeout=timeout)
         (message,) = self.notices.messages
         self.notices.messages.clear()
+        assert (message.sender, message.recipients) == ("", [SENDER])
         report = email.message_from_bytes(message.content, policy=email.policy.default)
         return list(report.iter_parts())[1].get_payload()[1]
 
+    def statuses(self, count):
+        """The status of each of `count` recipients, which may have notices of their own."""
+        def groups():
+            found = {}
+            for message in list(self.notices.messages):
+                report = email.message_from_bytes(message.content, policy=email.policy.default)
+                for group in list(report.iter_parts())[1].get_payload()[1:]:
+                    assert group["Final-Recipient"] not in found
+                    found[group["Final-Recipient"]] = group["Status"]
+            return {name.split()[1]: status for name, status in found.items()} if len(found) == count else None
+
+        return self.node.wait_until(groups, what=f"notices about {count} recipients")
+
     def deferred(self, id, timeout=20):
-        """Waits for the first attempt, which must not settle anything; what `mansio why` says of it."""
+        """Waits for the first attempt, which must not settle anything; what `mansio why` and the last
+        reply say of it."""
         def tried():
             (message,) = [message for message in self.node.get("/v1/messages")["messages"]
                           if message["id"] == id]
             (recipient,) = message["recipients"]
-            return recipient if recipient["last_reply"] else None
+            return recipient if recipient["last_reply"] and recipient["state"] != "in_flight" else None
 
         recipient = self.node.wait_until(tried, timeout, f"a try of {id}")
-        assert recipient["state"] == "deferred", recipient
         assert self.notices.messages == []
         (wait,) = self.node.json_lines("why", id)
         return {**wait, **recipient["last_reply"], "tries": recipient["tries"]}
+
+    def probe(self, destination, *options):
+        """What `mansio probe` finds out."""
+        (report,) = self.node.json_lines("probe", destination, *options)
+        return report
+
+    def release_port(self):
+        """For a listener that wants all addresses."""
+        self._keeper.close()
 
     def close(self):
         if self.node is not None:

@@ -116,7 +116,7 @@ class ScriptedNames:
                     reply.add_answer(record)
             return reply
 
-    def __init__(self, script):
+    def __init__(self, script, port=0):
         self.script = script
         self.queries = []  # (name, type, over TCP)
         self._lock = threading.Lock()
@@ -147,7 +147,7 @@ class ScriptedNames:
             allow_reuse_address = True
 
         while True:
-            udp = UdpServer(("127.0.0.1", 0), Udp)
+            udp = UdpServer(("127.0.0.1", port), Udp)
             try:
                 tcp = TcpServer(udp.server_address, Tcp)
                 break

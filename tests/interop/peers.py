@@ -160,7 +160,7 @@ class Postfix:
             "setgid_group": self.GROUP,
             "maillog_file": "/dev/stdout",
             "import_environment": f"MAIL_CONFIG LANG=C LD_LIBRARY_PATH={environment['LD_LIBRARY_PATH']}",
-            "inet_interfaces": self.address,
+            "inet_interfaces": "127.0.0.1",
             "inet_protocols": "ipv4",
             "myhostname": "postfix.test.example",
             "mydestination": "",

@@ -259,3 +259,33 @@ def test_git_send_email(relay, tmp_path):
         git(there, "am", "-q", tmp_path / f"{number}.eml")
         assert (there / "file").read_text() == texts[number]
     assert git(there, "log", "--format=%an %s%n%b") == git(here, "log", "--format=%an %s%n%b")
+
+
+# ---- the other way ----------------------------------------------------------------------------------
+
+
+def test_exim_is_the_next_hop(tmp_path, make_exim, sink):
+    """From mansiod to Exim, which relays to the sink; a binary message becomes base64 on the way, since
+    Exim has no BINARYMIME."""
+    exim = make_exim(sink.port, transport=["hosts_try_chunking ="])
+    octets = bytes(range(256)) * 100
+    binary = (HEADER.replace(b"text/plain; charset=utf-8", b"application/octet-stream").replace(b"8bit", b"binary") +
+              octets)
+    with Daemon(tmp_path / "node", next_hop=[exim.endpoint]) as daemon:
+        for content in BODIES.values():
+            daemon.submit(SENDER, ["bob@dest.example"], content)
+        with smtplib.SMTP("127.0.0.1", daemon.smtp_port, "client.test.example", timeout=20) as client:
+            client.ehlo()
+            assert client.has_extn("chunking") and client.has_extn("binarymime")
+            assert client.mail(SENDER, ["BODY=BINARYMIME"])[0] == client.rcpt("carol@dest.example")[0] == 250
+            client.send(b"BDAT %d LAST\r\n" % len(binary) + binary)
+            assert client.getreply()[0] == 250
+        wait_for(daemon, delivered=len(BODIES) + 1, queued=0)
+        daemon.wait_until(lambda: len(sink.messages) > len(BODIES), what="arrival behind Exim")
+    contents = {tuple(message.recipients): [] for message in sink.messages}
+    for message in sink.messages:
+        contents[tuple(message.recipients)].append(message.content)
+    for content in BODIES.values():
+        assert any(taken.endswith(b"\r\n" + content) for taken in contents["bob@dest.example",]), content[-80:]
+    (taken,) = contents["carol@dest.example",]
+    assert email.message_from_bytes(taken, policy=email.policy.default).get_content() == octets
