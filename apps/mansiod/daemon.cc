@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "delivery/discard_channel.h"
+#include "delivery/probe.h"
 #include "delivery/routes.h"
 #include "delivery/smtp_channel.h"
 #include "dns/unbound_resolver.h"
@@ -145,6 +146,11 @@ Daemon::Channels Daemon::make_channels(const std::shared_ptr<const settings::Set
 admin::ApiOptions Daemon::api_options() {
   admin::ApiOptions options;
   options.version = MANSIO_VERSION;
+  options.reload = [this] { return reload(); };
+  options.probe = [this](std::string destination, std::string sender) {
+    return probe(std::move(destination), std::move(sender));
+  };
+  options.traces = &traces_;
   options.bounces = [this] {
     std::vector<std::pair<std::string, std::uint64_t>> all;
     const edge::EdgeStatistics& seen = edge_->statistics();
@@ -198,6 +204,24 @@ std::unique_ptr<edge::Maildrop> Daemon::make_maildrop() {
   return std::make_unique<edge::Maildrop>(std::move(ports), settings_);
 }
 
+Task<delivery::ProbeReport> Daemon::probe(std::string destination, std::string sender) {
+  constexpr std::size_t addresses_max = 10;
+  // A reload may replace both while the probe goes on.
+  const auto routes = routes_;
+  const auto settings = settings_;
+  delivery::ConnectionPorts ports;
+  ports.connector = connector_.get();
+  ports.clock = clock_.get();
+  ports.tls = client_tls_;
+  ports.tls_verifying = client_tls_verifying_;
+  delivery::ConnectionOptions options;
+  options.ehlo = settings->server.hostname;
+  options.timeouts = settings->timeouts;
+  auto probing = delivery::probe(ports, options, *routes, std::move(destination),
+                                 std::move(sender), addresses_max);
+  co_return co_await std::move(probing);
+}
+
 void Daemon::start() {
   spool_ = open_spool(*settings_, *clock_);
   spool_->on_latched([this](std::string why) {
@@ -236,7 +260,8 @@ void Daemon::start() {
   watchdog_->start();
 }
 
-void Daemon::reload() {
+std::string Daemon::reload() {
+  std::string wrong;
   net::notify_service_manager("RELOADING=1");
   try {
     auto fresh = within_descriptors(settings::load(config_path_), descriptors_);
@@ -249,10 +274,18 @@ void Daemon::reload() {
     routes_ = std::move(routes);
     settings_ = std::move(fresh);
     log::info("reloaded").field("file", config_path_);
+  } catch (const settings::ConfigError& error) {
+    for (const settings::Problem& problem : error.problems) {
+      wrong += (wrong.empty() ? "" : "\n") + settings::describe_problem(config_path_, problem);
+    }
   } catch (const std::exception& error) {
-    log::error("reload_refused").field("file", config_path_).field("error", error.what());
+    wrong = error.what();
+  }
+  if (!wrong.empty()) {
+    log::error("reload_refused").field("file", config_path_).field("error", wrong);
   }
   net::notify_service_manager("READY=1");
+  return wrong;
 }
 
 Task<void> Daemon::stop() {

@@ -29,8 +29,9 @@ class Daemon {
 
   /// Throws spool::OpenError, std::system_error (addresses), std::runtime_error (certificates).
   void start();
-  /// Reads the file again. What is wrong with it is logged, and the old settings stay as they are.
-  void reload();
+  /// Reads the file again. What is wrong with it is logged and given back, and the old settings stay
+  /// as they are; empty: the new ones are in force.
+  std::string reload();
   /// Ends in order: no new mail, no new attempts, running ones until the drain deadline, then the
   /// spool. `done` runs on the control thread.
   Task<void> stop();
@@ -50,6 +51,7 @@ class Daemon {
   Channels make_channels(const std::shared_ptr<const settings::Settings>& settings,
                          std::shared_ptr<delivery::RouteSource> routes);
   admin::ApiOptions api_options();
+  Task<delivery::ProbeReport> probe(std::string destination, std::string sender);
   std::unique_ptr<edge::SmtpEdge> make_edge();
   std::unique_ptr<edge::Maildrop> make_maildrop();
 

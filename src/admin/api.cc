@@ -2,6 +2,7 @@
 
 #include "admin/openapi.h"
 #include "admin/request.h"
+#include "admin/responses.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -12,28 +13,11 @@ constexpr std::size_t page_messages = 100;
 constexpr std::size_t page_messages_max = 1000;
 constexpr std::uint64_t content_octets_max = 8ull << 20;  // in memory per request, not per message
 
-net::HttpResponse json_response(const Json& json, int status = 200) {
-  net::HttpResponse response;
-  response.status = status;
-  response.body = dump(json) + "\n";
-  response.headers["X-Content-Type-Options"] = "nosniff";
-  response.headers["Cache-Control"] = "no-store";
-  return response;
-}
-
-net::HttpResponse error_response(int status, std::string_view code, std::string_view message,
-                                 std::string_view field = {}) {
-  return json_response(error_json(code, message, field), status);
-}
-
-net::HttpResponse field_response(const FieldError& error) {
-  return error_response(400, "invalid", error.message, error.field);
-}
-
 net::HttpResponse missing_response(const QueueId& id) {
-  return error_response(
-      404, "missing",
-      "no message with id " + id.to_string() + " is queued; its history tells whether it was here");
+  return error_response(404, "missing",
+                        "no message with id " + id.to_string() +
+                            " is queued; if it was, \"mansio history " + id.to_string() +
+                            "\" tells how it ended");
 }
 
 /// Reads fail for a message that is gone, or for a spool that is in trouble.
@@ -42,23 +26,11 @@ net::HttpResponse read_failed(const ErrorCode& error, const QueueId& id) {
   if (error == spool::make_error_code(spool::Errc::corrupt)) {
     return error_response(500, "corrupt", "message " + id.to_string() + " is damaged: quarantined");
   }
-  return error_response(503, "spool", "the spool cannot be read: " + error.message());
+  return spool_response(error);
 }
 
 std::string probe_text(bool accepting, const std::string& reason) {
   return accepting || !reason.empty() ? reason : "not accepting";
-}
-
-/// Takes a value that a route has beside the selector; false: not a number within the bounds.
-bool take_number(std::map<std::string, std::string>& values, const char* name, std::uint64_t least,
-                 std::uint64_t most, std::uint64_t& number) {
-  const auto found = values.find(name);
-  if (found == values.end()) return true;
-  const auto parsed = parse_decimal(found->second);
-  if (!parsed || *parsed < least || *parsed > most) return false;
-  number = *parsed;
-  values.erase(found);
-  return true;
 }
 
 std::string origin_host(std::string_view origin) {
@@ -66,14 +38,23 @@ std::string origin_host(std::string_view origin) {
   return scheme == std::string_view::npos ? "" : to_lower(origin.substr(scheme + 3));
 }
 
-std::string actor_of(const net::HttpRequest& request) {
-  return request.is_unix ? "operator unix" : "operator " + request.peer.address;
+/// A page of another site cannot send this type without asking first.
+bool is_json(const net::HttpRequest& request) {
+  const std::string_view type = request.header("content-type");
+  return to_lower(trim(type.substr(0, type.find(';')))) == "application/json";
 }
 
 }  // namespace
 
-AdminApi::AdminApi(Queue& queue, Clock& clock, ApiOptions options)
-    : queue_(queue), clock_(clock), options_(std::move(options)), started_at_(clock.now()) {}
+AdminApi::AdminApi(boost::asio::any_io_executor executor, Queue& queue, Clock& clock,
+                   ApiOptions options)
+    : queue_(queue),
+      clock_(clock),
+      options_(std::move(options)),
+      started_at_(clock.now()),
+      jobs_(std::move(executor), queue, clock) {}
+
+Task<void> AdminApi::stop() { co_await jobs_.stop(); }
 
 Task<net::HttpResponse> AdminApi::handle(net::HttpRequest request) {
   if (auto refusal = refuse_caller(request)) co_return std::move(*refusal);
@@ -103,7 +84,13 @@ Task<net::HttpResponse> AdminApi::handle(net::HttpRequest request) {
     if (!parsed) co_return error_response(400, "invalid", "not a queue id", "id");
     id = *parsed;
   }
-  co_return co_await dispatch(route, id, std::move(values), request);
+  for (const Parameter& parameter : route.parameters) {
+    if (parameter.required && values[parameter.name].empty()) {
+      co_return error_response(400, "invalid", "is required", parameter.name);
+    }
+  }
+  const std::uint64_t number = route.has_number() ? parse_decimal(match.id).value_or(0) : 0;
+  co_return co_await dispatch(route, id, number, std::move(values), request);
 }
 
 std::optional<net::HttpResponse> AdminApi::refuse_caller(const net::HttpRequest& request) const {
@@ -124,8 +111,18 @@ std::optional<net::HttpResponse> AdminApi::refuse_caller(const net::HttpRequest&
   return std::nullopt;
 }
 
-Task<net::HttpResponse> AdminApi::dispatch(const Route& route, QueueId id, Values values,
-                                           const net::HttpRequest& request) {
+Task<net::HttpResponse> AdminApi::dispatch(const Route& route, QueueId id, std::uint64_t number,
+                                           Values values, const net::HttpRequest& request) {
+  if (route.method == "POST" && !is_json(request)) {
+    co_return error_response(415, "content_type", "expected application/json", "Content-Type");
+  }
+  if (route.method == "POST" && route.action != Action::change) {
+    Values given;
+    if (const auto error = parse_body(request.body, route.fields, given)) {
+      co_return field_response(*error);
+    }
+    co_return co_await control(route, std::move(given), actor_of(request));
+  }
   switch (route.action) {
     case Action::status:
       co_return co_await status();
@@ -143,17 +140,34 @@ Task<net::HttpResponse> AdminApi::dispatch(const Route& route, QueueId id, Value
       co_return co_await why(id);
     case Action::change:
       co_return co_await change(route, request);
+    case Action::jobs:
+      co_return jobs();
+    case Action::job:
+      co_return job(number, false);
+    case Action::cancel_job:
+      co_return job(number, true);
     case Action::lanes:
-      co_return co_await lanes();
+      co_return co_await lanes(std::move(values));
+    case Action::shape:
+      co_return co_await shape(std::move(values));
+    case Action::suspensions:
+      co_return suspensions();
+    case Action::resume:
+      co_return co_await resume(std::move(values), actor_of(request));
+    case Action::trace:
+      co_return trace(number, std::move(values));
+    case Action::forget_trace:
+      co_return forget_trace(number);
     case Action::openapi:
       co_return json_response(openapi_document(options_.version));
     case Action::metrics:
       co_return co_await metrics();
-    case Action::alive:
-      break;
     case Action::ready:
       co_return ready();
+    default:
+      break;
   }
+  // What is left is Action::alive: POSTs have been answered above.
   Json alive;
   alive["status"] = "ok";
   alive["reason"] = "";
@@ -171,6 +185,7 @@ Task<net::HttpResponse> AdminApi::status() {
   json["time"] = time_json(clock_.now());
   json["started_at"] = time_json(started_at_);
   json["accepting"] = accepting;
+  json["draining"] = queue_.draining();
   json["reason"] = accepting ? "" : probe_text(accepting, reason);
   Json numbers = Json::object();
   for (const auto& [name, value] : queue_.spool().statistics()) numbers[name] = value;
@@ -183,6 +198,7 @@ Task<net::HttpResponse> AdminApi::status() {
   json["queue"]["window_messages"] = statistics.window_messages;
   json["queue"]["window_octets"] = statistics.window_octets;
   json["queue"]["lanes_in_memory"] = statistics.lanes_in_memory;
+  json["queue"]["deferrals"] = statistics.deferrals;
   json["queue"]["faults"] = statistics.faults;
   json["listeners"] = Json::array();
   const auto listeners =
@@ -226,7 +242,7 @@ Task<net::HttpResponse> AdminApi::list(Values values) {
   if (selector.stored.selects_nothing()) selector.stored.everything = true;
   const auto page = co_await queue_.list(std::move(selector), std::move(resume), limit);
   if (!page) {
-    co_return error_response(503, "spool", "the spool cannot be read: " + page.error().message());
+    co_return spool_response(page.error());
   }
   Json json;
   json["messages"] = Json::array();
@@ -296,7 +312,12 @@ Task<net::HttpResponse> AdminApi::content(QueueId id, Values values) {
 Task<net::HttpResponse> AdminApi::history(QueueId id) {
   const auto entries = co_await queue_.history(id);
   if (!entries) co_return read_failed(entries.error(), id);
-  if (entries->empty()) co_return missing_response(id);
+  if (entries->empty()) {
+    co_return error_response(404, "missing",
+                             "no message with id " + id.to_string() +
+                                 " is known; history is kept for " +
+                                 mansio::to_text(queue_.settings()->history_keep));
+  }
   Json json;
   json["id"] = id.to_string();
   json["history"] = Json::array();
@@ -312,49 +333,6 @@ Task<net::HttpResponse> AdminApi::why(QueueId id) {
   json["id"] = id.to_string();
   json["waits"] = Json::array();
   for (const Wait& wait : *waits) json["waits"].push_back(wait_json(wait));
-  co_return json_response(json);
-}
-
-Task<net::HttpResponse> AdminApi::change(const Route& route, const net::HttpRequest& request) {
-  const std::string_view type = request.header("content-type");
-  if (to_lower(trim(type.substr(0, type.find(';')))) != "application/json") {
-    co_return error_response(415, "content_type", "expected application/json", "Content-Type");
-  }
-  ChangeRequest wanted;
-  if (const auto error = parse_change(request.body, clock_.now(), wanted)) {
-    co_return field_response(*error);
-  }
-  // Which of the given ids are in the queue at all; the rest is reported as missing.
-  std::vector<QueueId> missing;
-  for (const QueueId& id : wanted.selector.stored.ids) {
-    const auto stored = co_await queue_.get(id);
-    const bool gone = stored ? *stored == nullptr
-                             : stored.error() == spool::make_error_code(spool::Errc::missing);
-    if (gone) missing.push_back(id);
-  }
-  const std::string actor = actor_of(request);
-  const BulkResult result = co_await queue_.apply(*route.verb, std::move(wanted.selector),
-                                                  wanted.reason, actor, wanted.dry_run);
-  if (!result.error.empty()) {
-    co_return error_response(503, "spool",
-                             "stopped after " + std::to_string(result.changed) + " of " +
-                                 std::to_string(result.matched) + " recipients: " + result.error);
-  }
-  Json json;
-  json["matched"] = result.matched;
-  json["changed"] = result.changed;
-  if (!missing.empty()) {
-    json["missing"] = Json::array();
-    for (const QueueId& id : missing) json["missing"].push_back(id.to_string());
-  }
-  co_return json_response(json);
-}
-
-Task<net::HttpResponse> AdminApi::lanes() {
-  const std::vector<LaneStatus> all = co_await queue_.lanes();
-  Json json;
-  json["lanes"] = Json::array();
-  for (const LaneStatus& lane : all) json["lanes"].push_back(lane_json(lane));
   co_return json_response(json);
 }
 

@@ -73,10 +73,22 @@ class Api : public ::testing::Test {
       listener.address = "127.0.0.1:2525";
       return std::vector<ListenerStatistics>{listener};
     };
-    api_ = std::make_unique<AdminApi>(*queue_, clock_, options);
+    options.reload = [this] { return wrong_settings_; };
+    options.probe = [](std::string destination, std::string sender) -> Task<delivery::ProbeReport> {
+      delivery::ProbeReport report;
+      report.destination = destination;
+      report.how = sender;
+      delivery::ProbedAddress address;
+      address.address = "192.0.2.1:25";
+      report.addresses.push_back(address);
+      co_return report;
+    };
+    options.traces = &traces_;
+    api_ = std::make_unique<AdminApi>(context_.get_executor(), *queue_, clock_, options);
   }
 
   ~Api() override {
+    fake::run(context_, clock_, api_->stop());
     fake::run(context_, clock_, queue_->stop(clock_.steady_now() + std::chrono::seconds(1)));
     spool_->stop();
   }
@@ -142,6 +154,8 @@ class Api : public ::testing::Test {
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<AdminApi> api_;
+  delivery::TraceBook traces_{clock_};
+  std::string wrong_settings_;  ///< what a reload says
 };
 
 /// Every required member is there, and nothing that the schema does not name.
@@ -165,15 +179,33 @@ void expect_schema(const Json& schemas, Json schema, const Json& value, const st
   }
 }
 
+/// A request that the description gives as an example: nothing but what it needs.
+net::HttpRequest example_of(const Json& document, const Route& route, net::HttpRequest made) {
+  std::string method = route.method;
+  for (char& c : method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const Json& operation = document["paths"][route.path][method];
+  if (operation.contains("requestBody")) {
+    made.body = dump(operation["requestBody"]["content"]["application/json"]["example"]);
+  }
+  for (const Parameter& parameter : route.parameters) {
+    if (parameter.required) made.target += "?" + parameter.name + "=" + parameter.example;
+  }
+  return made;
+}
+
 TEST_F(Api, AnswersEveryDeclaredRouteAsItsSchemaSays) {
   const std::string id = accept({"later@b.example", "now@b.example"});
   const Json schemas = response_schemas();
+  const Json document = openapi_document("1.2.3");
+  // The first job and the first trace have the number 1; the trace is asked for on the way.
+  ASSERT_EQ(ask("POST", "/v1/messages/retry", R"({"everything":true,"wait":false})").status, 202);
   for (const Route& route : routes()) {
     std::string path = route.path;
     if (route.has_id()) path.replace(path.find("{id}"), 4, id);
-    const std::string body = route.method == "POST" ? R"({"everything":true,"dry_run":true})" : "";
-    const net::HttpResponse response = ask(route.method, path, body);
-    EXPECT_EQ(response.status, 200) << route.path << " " << response.body;
+    if (route.has_number()) path.replace(path.find("{number}"), 8, "1");
+    const net::HttpResponse response =
+        ask(example_of(document, route, request(route.method, path)));
+    EXPECT_EQ(response.status, 200) << route.method << " " << route.path << " " << response.body;
     EXPECT_EQ(response.content_type, route.content_type) << route.path;
     if (route.schema.empty()) continue;
     const Json parsed = Json::parse(response.body, nullptr, false);
@@ -326,7 +358,8 @@ TEST_F(Api, BouncesWithAReport) {
 TEST_F(Api, ChangesNothingInADryRun) {
   const std::string id = accept({"later@b.example"});
   EXPECT_EQ(json("POST", "/v1/messages/remove", R"({"everything":true,"dry_run":true})"),
-            Json::parse(R"({"matched":1,"changed":0})"));
+            Json::parse(R"({"matched":1,"changed":1})"))
+      << "what would change";
   EXPECT_EQ(ask("GET", "/v1/messages/" + id).status, 200);
 }
 
@@ -385,7 +418,8 @@ TEST_F(Api, RefusesVerbsByGetAndSaysWhatIsAllowed) {
   EXPECT_EQ(response.status, 405);
   EXPECT_EQ(response.headers.at("Allow"), "POST");
   EXPECT_EQ(ask("DELETE", "/v1/messages").status, 405);
-  EXPECT_EQ(ask("HEAD", "/v1/summary").status, 405);
+  EXPECT_EQ(ask("HEAD", "/v1/summary").status, 200) << "the server leaves the body out";
+  EXPECT_EQ(ask("HEAD", "/healthz").status, 200);
   EXPECT_EQ(ask("GET", "/v1/nothing").status, 404);
   EXPECT_EQ(ask("GET", "").status, 404);
 }
@@ -455,6 +489,232 @@ TEST_F(Api, IsReadyWhileMailIsAcceptedAndAliveAfterwards) {
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(Json::parse(response.body)["reason"], "stopping");
   EXPECT_EQ(ask("GET", "/healthz").status, 200);
+}
+
+// ---- bulk verbs as jobs
+// --------------------------------------------------------------------------
+
+TEST_F(Api, RunsABulkVerbAsAJobThatCountsAndEnds) {
+  accept({"later@b.example", "later@c.example"});
+  const net::HttpResponse begun =
+      ask("POST", "/v1/messages/hold", R"({"everything":true,"wait":false,"reason":"look"})");
+  EXPECT_EQ(begun.status, 202);
+  EXPECT_EQ(begun.headers.at("Location"), "/v1/jobs/1");
+  clock_.advance(context_, std::chrono::seconds(1));
+  const Json job = json("GET", "/v1/jobs/1");
+  EXPECT_EQ(job["state"], "done");
+  EXPECT_EQ(job["verb"], "hold");
+  EXPECT_EQ(job["matched"], 2);
+  EXPECT_EQ(job["changed"], 2);
+  EXPECT_EQ(job["reason"], "look");
+  EXPECT_EQ(json("GET", "/v1/summary")["held"], 2);
+  EXPECT_EQ(json("GET", "/v1/jobs")["jobs"].size(), 1u);
+}
+
+TEST_F(Api, TellsInAJobWhichIdsAreNotThere) {
+  const std::string other = "01HZX3J5Q8K2M4N6P7R9S0T1V2";
+  ask("POST", "/v1/messages/hold", R"({"wait":false,"ids":[")" + other + R"("]})");
+  clock_.advance(context_, std::chrono::seconds(1));
+  const Json job = json("GET", "/v1/jobs/1");
+  EXPECT_EQ(job["state"], "done");
+  EXPECT_EQ(job["missing"], Json::array({other}));
+}
+
+TEST_F(Api, BouncesAThousandMessagesInOneJob) {
+  for (int i = 0; i < 1000; ++i) accept({"later" + std::to_string(i) + "@b.example"});
+  ask("POST", "/v1/messages/bounce",
+      R"({"selector":{"destination":"b.example"},"wait":false,"reason":"closed"})");
+  clock_.advance(context_, std::chrono::minutes(1));
+  const Json job = json("GET", "/v1/jobs/1");
+  EXPECT_EQ(job["state"], "done") << job;
+  EXPECT_EQ(job["matched"], 1000);
+  EXPECT_EQ(job["changed"], 1000);
+  const Json summary = json("GET", "/v1/summary");
+  EXPECT_EQ(summary["failed"], 1000);
+  EXPECT_EQ(summary["accepted"], 2000) << "every message and the notice about it";
+  EXPECT_EQ(summary["balanced"], true);
+}
+
+TEST_F(Api, CancelsAJobThatRuns) {
+  for (int i = 0; i < 600; ++i) accept({"later@b.example"});  // more than one page
+  const net::HttpResponse begun =
+      ask("POST", "/v1/messages/hold", R"({"everything":true,"wait":false})");
+  EXPECT_EQ(Json::parse(begun.body)["state"], "running");
+  EXPECT_EQ(ask("DELETE", "/v1/jobs/1").status, 200);
+  clock_.advance(context_, std::chrono::minutes(1));
+  const Json job = json("GET", "/v1/jobs/1");
+  EXPECT_EQ(job["state"], "cancelled");
+  EXPECT_LT(job["changed"], 600);
+  EXPECT_EQ(json("GET", "/v1/summary")["held"], job["changed"]);
+}
+
+TEST_F(Api, RunsABoundedNumberOfJobsAtATime) {
+  for (int i = 0; i < 600; ++i) accept({"later@b.example"});
+  const std::string body = R"({"everything":true,"wait":false})";
+  for (std::size_t i = 0; i < JobBook::running_max; ++i) {
+    EXPECT_EQ(ask("POST", "/v1/messages/retry", body).status, 202);
+  }
+  EXPECT_EQ(ask("POST", "/v1/messages/retry", body).status, 503);
+  clock_.advance(context_, std::chrono::minutes(1));
+  EXPECT_EQ(ask("POST", "/v1/messages/retry", body).status, 202);
+}
+
+TEST_F(Api, ForgetsJobsAfterAWhile) {
+  ask("POST", "/v1/messages/hold", R"({"everything":true,"wait":false})");
+  clock_.advance(context_, std::chrono::minutes(59));
+  EXPECT_EQ(ask("GET", "/v1/jobs/1").status, 200);
+  clock_.advance(context_, std::chrono::minutes(2));
+  EXPECT_EQ(ask("GET", "/v1/jobs/1").status, 404);
+  EXPECT_EQ(ask("DELETE", "/v1/jobs/1").status, 404);
+  EXPECT_EQ(ask("GET", "/v1/jobs/x").status, 404);
+}
+
+TEST_F(Api, KeepsABoundedNumberOfEndedJobs) {
+  for (int i = 0; i < 130; ++i) {
+    EXPECT_EQ(ask("POST", "/v1/messages/hold", R"({"everything":true,"wait":false})").status, 202);
+    clock_.advance(context_, std::chrono::seconds(1));
+  }
+  EXPECT_LE(json("GET", "/v1/jobs")["jobs"].size(), JobBook::ended_max);
+  EXPECT_EQ(ask("GET", "/v1/jobs/130").status, 200);
+}
+
+// ---- lanes and what stops them ------------------------------------------------------------------
+
+TEST_F(Api, SuspendsAndResumesADestination) {
+  const Json suspended = json("POST", "/v1/suspensions",
+                              R"({"destination":"B.example","for":"2h","reason":"their request"})");
+  EXPECT_EQ(suspended["destination"], "b.example");
+  EXPECT_EQ(suspended["reason"], "their request");
+  EXPECT_FALSE(suspended["until"].is_null());
+  const std::string id = accept({"now@b.example"});
+  EXPECT_EQ(json("GET", "/v1/messages/" + id)["recipients"][0]["state"], "suspended");
+  EXPECT_EQ(json("GET", "/v1/messages/" + id + "/why")["waits"][0]["reason"], "suspended");
+  EXPECT_EQ(json("GET", "/v1/suspensions")["suspensions"].size(), 1u);
+  const Json lanes = json("GET", "/v1/lanes?suspended=true")["lanes"];
+  ASSERT_EQ(lanes.size(), 1u);
+  EXPECT_EQ(lanes[0]["state"], "suspended");
+  EXPECT_EQ(lanes[0]["suspension"]["reason"], "their request");
+
+  EXPECT_EQ(json("DELETE", "/v1/suspensions?destination=b.example"), suspended);
+  clock_.advance(context_, std::chrono::seconds(5));
+  EXPECT_EQ(json("GET", "/v1/summary")["delivered"], 1);
+  EXPECT_EQ(ask("DELETE", "/v1/suspensions?destination=b.example").status, 404);
+}
+
+TEST_F(Api, RefusesSuspensionsThatAreNone) {
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", "{}")), "destination");
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", "")), "destination");
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", R"({"destination":""})")), "destination");
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", R"({"destination":"a@b.example"})")),
+            "destination");
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", R"({"destination":"b.example","for":"soon"})")),
+            "for");
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", R"({"destination":"b.example","for":"0s"})")),
+            "for");
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", R"({"destination":"b.example","x":"y"})")), "x");
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", R"({"destination":["b.example"]})")),
+            "destination");
+  EXPECT_EQ(blamed(ask("DELETE", "/v1/suspensions")), "destination");
+  const std::string large = R"({"destination":"b.example","reason":")" + std::string(1001, 'x');
+  EXPECT_EQ(blamed(ask("POST", "/v1/suspensions", large + "\"}")), "reason");
+}
+
+TEST_F(Api, ListsLanesTheFullestFirst) {
+  accept({"later@small.example"});
+  accept({"later1@large.example"});
+  accept({"later2@large.example"});
+  const Json all = json("GET", "/v1/lanes");
+  EXPECT_EQ(all["total"], 2);
+  EXPECT_EQ(all["lanes"][0]["destination"], "large.example");
+  EXPECT_EQ(all["lanes"][0]["queued"], 2);
+  EXPECT_EQ(json("GET", "/v1/lanes?limit=1")["lanes"].size(), 1u);
+  EXPECT_EQ(json("GET", "/v1/lanes?limit=1")["total"], 2);
+  EXPECT_EQ(json("GET", "/v1/lanes?destination=small.example")["lanes"][0]["queued"], 1);
+  EXPECT_EQ(json("GET", "/v1/lanes?destination=none.example")["lanes"].size(), 0u);
+  EXPECT_EQ(json("GET", "/v1/lanes?suspended=true")["lanes"].size(), 0u);
+  EXPECT_EQ(blamed(ask("GET", "/v1/lanes?suspended=maybe")), "suspended");
+  EXPECT_EQ(blamed(ask("GET", "/v1/lanes?limit=0")), "limit");
+}
+
+TEST_F(Api, ShowsTheQueueByAge) {
+  accept({"later@b.example", "later2@b.example"});
+  clock_.advance(context_, std::chrono::minutes(7));
+  accept({"later@b.example", "later@c.example"});
+  const Json shape = json("GET", "/v1/shape");
+  ASSERT_EQ(shape["rows"].size(), 2u);
+  EXPECT_EQ(shape["rows"][0]["destination"], "b.example");
+  EXPECT_EQ(shape["rows"][0]["total"], 3);
+  EXPECT_EQ(shape["rows"][0]["by_age"][0], 1);
+  EXPECT_EQ(shape["rows"][0]["by_age"][1], 2);
+  EXPECT_EQ(shape["all"]["total"], 4);
+  EXPECT_EQ(json("GET", "/v1/shape?limit=1")["rows"].size(), 1u);
+  EXPECT_EQ(json("GET", "/v1/shape?limit=1")["all"]["total"], 4);
+  EXPECT_EQ(json("GET", "/v1/shape?destination=c.example")["all"]["total"], 1);
+  EXPECT_EQ(json("GET", "/v1/shape?ages=1m,1h")["ages"], Json::parse(R"(["1m","1h"])"));
+  EXPECT_EQ(blamed(ask("GET", "/v1/shape?ages=1h,1m")), "ages");
+  EXPECT_EQ(blamed(ask("GET", "/v1/shape?limit=0")), "limit");
+  EXPECT_EQ(blamed(ask("GET", "/v1/shape?by=size")), "by");
+}
+
+// ---- the daemon as a whole
+// -----------------------------------------------------------------------
+
+TEST_F(Api, AcceptsNothingNewWhileItDrains) {
+  EXPECT_EQ(json("POST", "/v1/drain", R"({"reason":"maintenance"})")["draining"], true);
+  const net::HttpResponse ready = ask("GET", "/readyz");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_THAT(ready.body, HasSubstr("maintenance"));
+  EXPECT_EQ(json("GET", "/v1/status")["draining"], true);
+  EXPECT_EQ(json("GET", "/v1/status")["accepting"], false);
+  EXPECT_EQ(json("POST", "/v1/undrain", "")["draining"], false);
+  EXPECT_EQ(ask("GET", "/readyz").status, 200);
+}
+
+TEST_F(Api, ReloadsOrSaysWhatIsWrong) {
+  EXPECT_EQ(json("POST", "/v1/reload", "{}")["reloaded"], true);
+  wrong_settings_ = "mansio.toml:4: limits.mesage: there is no such option";
+  const net::HttpResponse refused = ask("POST", "/v1/reload", "{}");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(Json::parse(refused.body)["error"]["message"], wrong_settings_);
+  EXPECT_EQ(blamed(ask("POST", "/v1/reload", R"({"file":"/etc/passwd"})")), "file");
+}
+
+// ---- looking at destinations
+// ---------------------------------------------------------------------
+
+TEST_F(Api, ProbesADestination) {
+  const Json report =
+      json("POST", "/v1/probe", R"({"destination":"B.example","sender":"a@example.org"})");
+  EXPECT_EQ(report["destination"], "b.example");
+  EXPECT_EQ(report["how"], "a@example.org");
+  EXPECT_EQ(report["addresses"][0]["address"], "192.0.2.1:25");
+  EXPECT_EQ(report["addresses"][0]["preference"], nullptr);
+}
+
+TEST_F(Api, GivesATraceLineByLine) {
+  const Json asked = json("POST", "/v1/traces", R"({"destination":"b.example"})");
+  const std::string path = "/v1/traces/" + asked["trace"].dump();
+  EXPECT_EQ(json("GET", path)["state"], "waiting");
+  const auto trace = traces_.take("b.example");
+  ASSERT_NE(trace, nullptr);
+  trace->add({clock_.now(), delivery::TraceLine::Side::them, "220 hello \xff"});
+  trace->add({clock_.now(), delivery::TraceLine::Side::us, "EHLO us"});
+  const Json lines = json("GET", path + "?from=1")["lines"];
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["side"], "us");
+  EXPECT_EQ(lines[0]["text"], "EHLO us");
+  trace->set_state(delivery::Trace::State::over);
+  EXPECT_EQ(json("GET", path)["state"], "over");
+  EXPECT_EQ(json("DELETE", path)["forgotten"], true);
+  EXPECT_EQ(ask("GET", path).status, 404);
+  EXPECT_EQ(ask("DELETE", path).status, 404);
+}
+
+TEST_F(Api, RefusesMoreTracesThanItKeeps) {
+  for (std::size_t i = 0; i < delivery::TraceBook::traces_max; ++i) {
+    json("POST", "/v1/traces", R"({"destination":"b.example"})");
+  }
+  EXPECT_EQ(ask("POST", "/v1/traces", R"({"destination":"b.example"})").status, 503);
 }
 
 TEST_F(Api, SaysInTheStatusThatAMemorySpoolIsNotDurable) {

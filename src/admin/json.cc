@@ -83,6 +83,44 @@ bool readable(const ListedMessage& listed, std::uint32_t index) {
          index < stored.message.envelope.recipients.size();
 }
 
+const char* lane_state(const LaneStatus& lane) {
+  if (lane.suspension) return "suspended";
+  if (lane.delayed_until) return "resting";
+  return lane.sessions != 0 ? "busy" : "waiting";
+}
+
+Json row_json(const Shape::Row& row) {
+  Json json;
+  json["destination"] = row.destination;
+  json["total"] = row.total;
+  json["by_age"] = row.by_age;
+  return json;
+}
+
+const char* trace_state(delivery::Trace::State state) {
+  switch (state) {
+    case delivery::Trace::State::waiting:
+      return "waiting";
+    case delivery::Trace::State::running:
+      return "running";
+    case delivery::Trace::State::over:
+      return "over";
+  }
+  return "";
+}
+
+const char* trace_side(delivery::TraceLine::Side side) {
+  switch (side) {
+    case delivery::TraceLine::Side::us:
+      return "us";
+    case delivery::TraceLine::Side::them:
+      return "them";
+    case delivery::TraceLine::Side::note:
+      return "note";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string dump(const Json& json) {
@@ -186,12 +224,82 @@ Json lane_json(const LaneStatus& lane) {
   Json json;
   json["destination"] = lane.lane.destination;
   json["binding"] = lane.lane.binding;
+  json["state"] = lane_state(lane);
   json["queued"] = lane.queued;
   json["due"] = lane.due;
   json["in_flight"] = lane.in_flight;
+  json["held"] = lane.held;
   json["sessions"] = lane.sessions;
+  json["oldest"] = time_json(lane.oldest);
   json["trouble"] = lane.trouble;
   json["delayed_until"] = time_json(lane.delayed_until);
+  json["suspension"] = lane.suspension ? suspension_json(*lane.suspension) : Json(nullptr);
+  return json;
+}
+
+Json suspension_json(const spool::Suspension& suspension) {
+  Json json;
+  json["destination"] = suspension.destination;
+  json["binding"] = suspension.binding;
+  json["since"] = time_json(suspension.since);
+  json["until"] = time_json(suspension.until);
+  json["reason"] = suspension.reason;
+  json["actor"] = suspension.actor;
+  return json;
+}
+
+Json shape_json(const Shape& shape) {
+  Json json;
+  json["ages"] = Json::array();
+  for (const Duration bound : shape.bounds) json["ages"].push_back(mansio::to_text(bound));
+  json["rows"] = Json::array();
+  for (const Shape::Row& row : shape.rows) json["rows"].push_back(row_json(row));
+  json["all"] = row_json(shape.all);
+  return json;
+}
+
+Json probe_json(const delivery::ProbeReport& report) {
+  Json json;
+  json["destination"] = report.destination;
+  json["route"] = report.route;
+  json["channel"] = report.channel;
+  json["how"] = report.how;
+  json["tls"] = report.tls;
+  json["failure"] = report.failure;
+  json["failure_is_final"] = report.failure_is_final;
+  json["left_out"] = report.left_out;
+  json["addresses"] = Json::array();
+  for (const delivery::ProbedAddress& address : report.addresses) {
+    Json one;
+    one["host"] = address.host;
+    one["address"] = address.address;
+    one["preference"] = address.preference ? Json(*address.preference) : Json(nullptr);
+    one["ok"] = address.ok;
+    one["greeting"] = address.greeting;
+    one["extensions"] = address.extensions;
+    one["tls"] = address.tls;
+    one["tls_verified"] = address.tls_verified;
+    one["tls_trouble"] = address.tls_trouble;
+    one["trouble"] = address.trouble;
+    one["seconds"] = std::chrono::duration<double>(address.took).count();
+    json["addresses"].push_back(std::move(one));
+  }
+  return json;
+}
+
+Json trace_json(const delivery::Trace::View& view) {
+  Json json;
+  json["state"] = trace_state(view.state);
+  json["lines"] = Json::array();
+  for (const delivery::TraceLine& line : view.lines) {
+    Json one;
+    one["time"] = time_json(line.at);
+    one["side"] = trace_side(line.side);
+    one["text"] = line.text;
+    json["lines"].push_back(std::move(one));
+  }
+  json["lines_total"] = view.lines_total;
+  json["cut"] = view.cut;
   return json;
 }
 

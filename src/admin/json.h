@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "delivery/probe.h"
+#include "delivery/trace.h"
 #include "queue/queue.h"
 
 namespace mansio::admin {
@@ -34,7 +36,15 @@ Json message_json(const ListedMessage& listed);
 Json history_json(const spool::HistoryEntry& entry);
 /// `recipient address reason setting since next_attempt detail`.
 Json wait_json(const Wait& wait);
+/// `state`: suspended, resting (no host can be used), busy (sessions), waiting (for its turn or the
+/// next due time).
 Json lane_json(const LaneStatus& lane);
+/// `destination binding since until reason actor`; `until` null: until it is resumed.
+Json suspension_json(const spool::Suspension& suspension);
+/// `ages` (as durations, one for each column but the last, open one), `rows`, `all`.
+Json shape_json(const Shape& shape);
+Json probe_json(const delivery::ProbeReport& report);
+Json trace_json(const delivery::Trace::View& view);
 Json totals_json(const spool::Totals& totals);
 /// The totals, `in_flight`, `balanced` (of the whole and of every tenant) and `tenants`.
 Json summary_json(const spool::Totals& totals, const std::vector<spool::TenantTotals>& tenants,

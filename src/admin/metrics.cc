@@ -151,6 +151,8 @@ std::string metrics_text(const MetricsInput& input) {
                  "Messages in the windows of the lanes.");
   families.gauge("window_octets", static_cast<double>(queue.window_octets), "Their memory.");
   families.gauge("lanes_in_memory", static_cast<double>(queue.lanes_in_memory), "Lanes with work.");
+  families.counter("deferrals_total", static_cast<double>(queue.deferrals),
+                   "Outcomes of attempts that put a recipient off, since the start.");
   families.counter("faults_total", static_cast<double>(queue.faults),
                    "Results that a target left out or that could not be settled: a defect.");
 

@@ -155,6 +155,7 @@ Json status_schema() {
                  {"time", time_type(false)},
                  {"started_at", time_type(false)},
                  {"accepting", type("boolean")},
+                 {"draining", type("boolean")},
                  {"reason", type("string")},
                  {"spool", object({{"url", type("string")},
                                    {"durable", type("boolean")},
@@ -165,6 +166,7 @@ Json status_schema() {
                                    {"window_messages", type("integer")},
                                    {"window_octets", type("integer")},
                                    {"lanes_in_memory", type("integer")},
+                                   {"deferrals", type("integer")},
                                    {"faults", type("integer")}})},
                  {"listeners", array_of(object({{"protocol", type("string")},
                                                 {"address", type("string")},
@@ -172,6 +174,114 @@ Json status_schema() {
                                                 {"connections_total", type("integer")},
                                                 {"connections_refused", type("integer")},
                                                 {"messages_total", type("integer")}}))}});
+}
+
+Json job_schema() {
+  return object({{"job", type("integer")},
+                 {"verb", type("string")},
+                 {"state", type("string")},
+                 {"dry_run", type("boolean")},
+                 {"matched", type("integer")},
+                 {"changed", type("integer")},
+                 {"in_flight", type("integer")},
+                 {"messages", type("integer")},
+                 {"missing", array_of(type("string"))},
+                 {"error", type("string")},
+                 {"reason", type("string")},
+                 {"actor", type("string")},
+                 {"started_at", time_type(false)},
+                 {"ended_at", time_type(true)}});
+}
+
+void add_lane_schemas(Json& schemas) {
+  Json suspension = object({{"destination", type("string")},
+                            {"binding", type("string")},
+                            {"since", time_type(false)},
+                            {"until", time_type(true)},
+                            {"reason", type("string")},
+                            {"actor", type("string")}});
+  Json stopped = suspension;
+  stopped["type"] = optional_type("object")["type"];
+  schemas["Suspension"] = std::move(suspension);
+  schemas["Suspensions"] = object({{"suspensions", array_of(reference("Suspension"))}});
+  schemas["Lane"] = object({{"destination", type("string")},
+                            {"binding", type("string")},
+                            {"state", type("string")},
+                            {"queued", type("integer")},
+                            {"due", type("integer")},
+                            {"in_flight", type("integer")},
+                            {"held", type("integer")},
+                            {"sessions", type("integer")},
+                            {"oldest", time_type(true)},
+                            {"trouble", type("string")},
+                            {"delayed_until", time_type(true)},
+                            {"suspension", std::move(stopped)}});
+  schemas["Lanes"] = object({{"total", type("integer")}, {"lanes", array_of(reference("Lane"))}});
+  schemas["ShapeRow"] = object({{"destination", type("string")},
+                                {"total", type("integer")},
+                                {"by_age", array_of(type("integer"))}});
+  schemas["Shape"] = object({{"ages", array_of(type("string"))},
+                             {"rows", array_of(reference("ShapeRow"))},
+                             {"all", reference("ShapeRow")}});
+  schemas["Drain"] = object({{"draining", type("boolean")}});
+  schemas["Reload"] = object({{"reloaded", type("boolean")}});
+}
+
+void add_tool_schemas(Json& schemas) {
+  schemas["ProbedAddress"] = object({{"host", type("string")},
+                                     {"address", type("string")},
+                                     {"preference", optional_type("integer")},
+                                     {"ok", type("boolean")},
+                                     {"greeting", type("string")},
+                                     {"extensions", array_of(type("string"))},
+                                     {"tls", type("string")},
+                                     {"tls_verified", type("boolean")},
+                                     {"tls_trouble", type("string")},
+                                     {"trouble", type("string")},
+                                     {"seconds", type("number")}});
+  schemas["ProbeReport"] = object({{"destination", type("string")},
+                                   {"route", type("string")},
+                                   {"channel", type("string")},
+                                   {"how", type("string")},
+                                   {"tls", type("string")},
+                                   {"failure", type("string")},
+                                   {"failure_is_final", type("boolean")},
+                                   {"left_out", array_of(type("string"))},
+                                   {"addresses", array_of(reference("ProbedAddress"))}});
+  schemas["TraceAsked"] = object({{"trace", type("integer")}, {"destination", type("string")}});
+  schemas["TraceLine"] =
+      object({{"time", time_type(false)}, {"side", type("string")}, {"text", type("string")}});
+  schemas["Trace"] = object({{"state", type("string")},
+                             {"lines", array_of(reference("TraceLine"))},
+                             {"lines_total", type("integer")},
+                             {"cut", type("boolean")}});
+  schemas["TraceForgotten"] = object({{"forgotten", type("boolean")}});
+}
+
+/// Of a change that is none of messages.
+Json fields_schema(const std::vector<Parameter>& fields) {
+  Json json = type("object");
+  json["properties"] = Json::object();
+  for (const Parameter& field : fields) {
+    json["properties"][field.name] = type("string");
+    json["properties"][field.name]["description"] = field.description;
+    if (field.required) json["required"].push_back(field.name);
+  }
+  json["additionalProperties"] = false;
+  return json;
+}
+
+/// A body that is accepted and does no harm: what people try first, and the tests use.
+Json example_of(const Route& route) {
+  Json json = Json::object();
+  if (route.action == Action::change) {
+    json["everything"] = true;
+    json["dry_run"] = true;
+  }
+  for (const Parameter& field : route.fields) {
+    if (field.required) json[field.name] = field.example;
+  }
+  return json;
 }
 
 Json change_request_schema() {
@@ -190,6 +300,8 @@ Json change_request_schema() {
   json["properties"]["everything"] = type("boolean");
   json["properties"]["dry_run"] = type("boolean");
   json["properties"]["reason"] = type("string");
+  json["properties"]["wait"] = type("boolean");
+  json["properties"]["wait"]["description"] = "false: 202 and a job at once, instead of the end.";
   json["additionalProperties"] = false;
   return json;
 }
@@ -228,19 +340,31 @@ Json operation_json(const Route& route) {
   if (route.has_id()) {
     parameters.push_back(parameter_json("id", "path", "string", "Queue id, 26 characters.", true));
   }
+  if (route.has_number()) {
+    parameters.push_back(parameter_json("number", "path", "integer", "As it was given out.", true));
+  }
   for (const Parameter& parameter : route.parameters) {
-    const char* kind = parameter.type == ParameterType::count ? "integer" : "string";
+    const char* kind = parameter.type == ParameterType::count  ? "integer"
+                       : parameter.type == ParameterType::flag ? "boolean"
+                                                               : "string";
     parameters.push_back(
-        parameter_json(parameter.name, "query", kind, parameter.description, false));
+        parameter_json(parameter.name, "query", kind, parameter.description, parameter.required));
+    if (!parameter.example.empty()) parameters.back()["example"] = parameter.example;
   }
   if (!parameters.empty()) json["parameters"] = std::move(parameters);
   if (route.method == "POST") {
-    json["requestBody"] = body_json("application/json", "ChangeRequest");
+    Json& media = json["requestBody"]["content"]["application/json"];
+    const bool bulk = route.action == Action::change;
+    media["schema"] = bulk ? reference("ChangeRequest") : fields_schema(route.fields);
+    media["example"] = example_of(route);
     json["requestBody"]["required"] = true;
   }
   json["responses"]["200"] = response("Done.", route.content_type, route.schema);
   if (route.action == Action::content) {
     json["responses"]["206"] = response("A part of the octets.", route.content_type, "");
+  }
+  if (route.action == Action::change) {
+    json["responses"]["202"] = response("Begun, with wait: false.", "application/json", "Job");
   }
   if (route.action == Action::ready) {
     json["responses"]["503"] = response("Not accepting.", route.content_type, route.schema);
@@ -275,17 +399,14 @@ Json response_schemas() {
                                                   {"balanced", type("boolean")},
                                                   {"tenants", array_of(std::move(tenant))}});
   schemas["Status"] = status_schema();
-  schemas["Lanes"] = object({{"lanes", array_of(object({{"destination", type("string")},
-                                                        {"binding", type("string")},
-                                                        {"queued", type("integer")},
-                                                        {"due", type("integer")},
-                                                        {"in_flight", type("integer")},
-                                                        {"sessions", type("integer")},
-                                                        {"trouble", type("string")},
-                                                        {"delayed_until", time_type(true)}}))}});
+  add_lane_schemas(schemas);
+  add_tool_schemas(schemas);
   Json change = object({{"matched", type("integer")}, {"changed", type("integer")}});
+  change["properties"]["in_flight"] = type("integer");
   change["properties"]["missing"] = array_of(type("string"));
   schemas["Change"] = std::move(change);
+  schemas["Job"] = job_schema();
+  schemas["Jobs"] = object({{"jobs", array_of(reference("Job"))}});
   schemas["Probe"] = object({{"status", type("string")}, {"reason", type("string")}});
   schemas["OpenApi"] = type("object");
   return schemas;

@@ -1,5 +1,7 @@
 #include "admin/request.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "net/http_server.h"
 
@@ -8,6 +10,7 @@ namespace {
 
 constexpr std::size_t ids_max = 100000;          // about 3 MB of JSON
 constexpr std::size_t reason_octets_max = 1000;  // goes to the history of every recipient
+constexpr std::size_t value_octets_max = 1000;   // of the other changes
 
 std::optional<FieldError> parse_ids(const Json& json, std::vector<QueueId>& ids) {
   if (!json.is_array() || json.empty()) return FieldError{"ids", "expected a list of queue ids"};
@@ -39,6 +42,7 @@ std::optional<FieldError> parse_member(const std::string& name, const Json& valu
   if (name == "everything")
     return parse_flag(value, "everything", change.selector.stored.everything);
   if (name == "dry_run") return parse_flag(value, "dry_run", change.dry_run);
+  if (name == "wait") return parse_flag(value, "wait", change.wait);
   if (name == "reason") return parse_reason(value, change.reason);
   if (name == "selector") {
     std::map<std::string, std::string> values;
@@ -82,6 +86,46 @@ std::optional<FieldError> parse_change(std::string_view body, Time now, ChangeRe
     return FieldError{"selector", "it selects nothing; to mean all, give everything: true"};
   }
   return std::nullopt;
+}
+
+std::optional<FieldError> parse_body(std::string_view body, const std::vector<Parameter>& fields,
+                                     std::map<std::string, std::string>& values) {
+  if (!trim(body).empty()) {
+    const Json json = Json::parse(body, nullptr, false);
+    if (json.is_discarded()) return FieldError{"", "the body is not JSON"};
+    if (!json.is_object()) return FieldError{"", "the body is not a JSON object"};
+    if (auto error = text_values(json, "", values)) {
+      error->field = error->field.substr(1);  // the dot after the name of the body
+      return error;
+    }
+  }
+  for (const auto& [name, value] : values) {
+    const auto known = [&name = name](const Parameter& field) { return field.name == name; };
+    if (std::none_of(fields.begin(), fields.end(), known)) {
+      return FieldError{name, "there is no such field"};
+    }
+    if (value.size() > value_octets_max) return FieldError{name, "longer than 1000 octets"};
+    if (value.find('\0') != std::string::npos) return FieldError{name, "a NUL in the value"};
+  }
+  for (const Parameter& field : fields) {
+    if (!field.required) continue;
+    const auto given = values.find(field.name);
+    if (given == values.end() || given->second.empty()) {
+      return FieldError{field.name, "is required"};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::vector<Duration>> parse_ages(std::string_view text) {
+  std::vector<Duration> ages;
+  for (const std::string_view part : split(text, ',')) {
+    const auto age = parse_duration(trim(part));
+    if (!age || *age <= (ages.empty() ? Duration::zero() : ages.back())) return std::nullopt;
+    ages.push_back(*age);
+  }
+  if (ages.size() > 20) return std::nullopt;
+  return ages;
 }
 
 std::string host_name(std::string_view host) {

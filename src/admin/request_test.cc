@@ -142,5 +142,32 @@ TEST(Host, KnowsItsOwnNames) {
   EXPECT_FALSE(is_own_host("[::1", {}));
 }
 
+TEST(ParseBody, TakesWhatIsDeclaredAndNamesTheRest) {
+  const std::vector<Parameter> fields = {{"destination", ParameterType::text, "", true, ""},
+                                         {"for", ParameterType::duration, ""}};
+  std::map<std::string, std::string> values;
+  EXPECT_FALSE(parse_body(R"({"destination":"b.example","for":"2h"})", fields, values));
+  EXPECT_EQ(values["for"], "2h");
+  for (const auto& [body, field] : std::vector<std::pair<std::string, std::string>>{
+           {"", "destination"},
+           {"[]", ""},
+           {"{", ""},
+           {R"({"destination":true})", "destination"},
+           {R"({"destination":"a","x":"y"})", "x"},
+           {R"({"destination":"a\u0000b"})", "destination"}}) {
+    values.clear();
+    const auto error = parse_body(body, fields, values);
+    ASSERT_TRUE(error) << body;
+    EXPECT_EQ(error->field, field) << body;
+  }
+}
+
+TEST(ParseAges, TakesGrowingDurations) {
+  EXPECT_EQ(parse_ages("5m, 1h")->size(), 2u);
+  for (const char* wrong : {"", "5m,", "1h,5m", "5m,5m", "0s", "soon"}) {
+    EXPECT_FALSE(parse_ages(wrong)) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace mansio::admin

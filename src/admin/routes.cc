@@ -30,6 +30,112 @@ Route change(spool::Verb verb, const std::string& name, std::string summary) {
   return route;
 }
 
+/// A change that is none of messages: POST with named values in the body.
+Route post(Action action, std::string path, std::string name, std::string summary,
+           std::string schema, std::vector<Parameter> fields) {
+  Route route =
+      get(action, std::move(path), std::move(name), std::move(summary), std::move(schema));
+  route.method = "POST";
+  route.fields = std::move(fields);
+  return route;
+}
+
+Route erase(Action action, std::string path, std::string name, std::string summary,
+            std::string schema) {
+  Route route =
+      get(action, std::move(path), std::move(name), std::move(summary), std::move(schema));
+  route.method = "DELETE";
+  return route;
+}
+
+Parameter required(std::string name, std::string description, std::string example) {
+  return Parameter{std::move(name), ParameterType::text, std::move(description), true,
+                   std::move(example)};
+}
+
+Parameter optional(std::string name, ParameterType type, std::string description) {
+  return Parameter{std::move(name), type, std::move(description), false, {}};
+}
+
+/// Bulk verbs that were not waited for.
+void add_jobs(std::vector<Route>& all) {
+  all.push_back(get(Action::jobs, "/v1/jobs", "jobs",
+                    "Bulk verbs at work and those that ended within the hour.", "Jobs"));
+  all.push_back(get(Action::job, "/v1/jobs/{number}", "job",
+                    "How far a bulk verb is: counts while it runs, and its end.", "Job"));
+  all.push_back(erase(Action::cancel_job, "/v1/jobs/{number}", "cancel_job",
+                      "Ends a bulk verb after the page it is at; what is done stays done.", "Job"));
+}
+
+/// Lanes, and what stops them.
+void add_lanes(std::vector<Route>& all) {
+  Route lanes = get(Action::lanes, "/v1/lanes", "lanes",
+                    "The lanes (destination and binding) with mail, the fullest first.", "Lanes");
+  lanes.parameters = {
+      optional("destination", ParameterType::text, "Only the lanes of this destination."),
+      optional("binding", ParameterType::text, "Only the lanes of this binding."),
+      optional("suspended", ParameterType::flag, "true: only lanes that an operator stopped."),
+      optional("limit", ParameterType::count, "At most so many lanes; all if not given.")};
+  all.push_back(std::move(lanes));
+
+  Route shape =
+      get(Action::shape, "/v1/shape", "shape",
+          "Recipients by destination and age, of those that match every given selector.", "Shape");
+  shape.parameters = selector_parameters();
+  shape.parameters.push_back(
+      optional("limit", ParameterType::count, "Destinations by name, 1 to 1000; 20 if not given."));
+  shape.parameters.push_back(optional(
+      "ages", ParameterType::text, "Upper bounds of the columns: durations separated by commas."));
+  all.push_back(std::move(shape));
+
+  all.push_back(get(Action::suspensions, "/v1/suspensions", "suspensions",
+                    "What operators stopped, until when and why.", "Suspensions"));
+  all.push_back(post(
+      Action::suspend, "/v1/suspensions", "suspend",
+      "Starts no new attempt for a destination; replaces its earlier suspension.", "Suspension",
+      {required("destination", "A domain, \"*.suffix\" or \"*\".", "suspended.example"),
+       optional("binding", ParameterType::text, "Only lanes of this binding; all if not given."),
+       optional("for", ParameterType::duration, "How long; until it is resumed if not given."),
+       optional("reason", ParameterType::text, "Why; for people.")}));
+  Route resume = erase(Action::resume, "/v1/suspensions", "resume",
+                       "Ends a suspension, and says what it was.", "Suspension");
+  resume.parameters = {required("destination", "As it was suspended.", "suspended.example"),
+                       optional("binding", ParameterType::text, "As it was suspended.")};
+  all.push_back(std::move(resume));
+}
+
+/// The daemon as a whole.
+void add_control(std::vector<Route>& all) {
+  all.push_back(post(Action::drain, "/v1/drain", "drain",
+                     "Accepts nothing new while everything queued is delivered.", "Drain",
+                     {optional("reason", ParameterType::text, "Why; clients and probes see it.")}));
+  all.push_back(post(Action::undrain, "/v1/undrain", "undrain", "Accepts again.", "Drain", {}));
+  all.push_back(post(Action::reload, "/v1/reload", "reload",
+                     "Reads the configuration again; 409 says what is wrong with it, and the old "
+                     "settings stay.",
+                     "Reload", {}));
+}
+
+/// Looking at destinations.
+void add_tools(std::vector<Route>& all) {
+  all.push_back(
+      post(Action::probe, "/v1/probe", "probe",
+           "Connects to the hosts of a destination without sending mail, and says what they said.",
+           "ProbeReport",
+           {required("destination", "A domain or an address literal.", "probed.example"),
+            optional("sender", ParameterType::text, "Reverse-path, where routes depend on it.")}));
+  all.push_back(post(Action::ask_trace, "/v1/traces", "ask_trace",
+                     "Asks for the dialogue of the next session to a destination.", "TraceAsked",
+                     {required("destination", "A domain.", "traced.example")}));
+  Route trace =
+      get(Action::trace, "/v1/traces/{number}", "trace",
+          "The dialogue as far as it goes. A trace that nobody reads is forgotten.", "Trace");
+  trace.parameters = {optional("from", ParameterType::count, "First line; 0 if not given.")};
+  all.push_back(std::move(trace));
+  all.push_back(erase(Action::forget_trace, "/v1/traces/{number}", "forget_trace",
+                      "Forgets a trace, also one that still waits.", "TraceForgotten"));
+}
+
 std::vector<Route> make_routes() {
   std::vector<Route> all;
   all.push_back(get(Action::status, "/v1/status", "status",
@@ -69,8 +175,10 @@ std::vector<Route> make_routes() {
   all.push_back(get(Action::why, "/v1/messages/{id}/why", "why",
                     "What each recipient waits for, which setting caused it, and until when.",
                     "Waits"));
-  all.push_back(get(Action::lanes, "/v1/lanes", "lanes",
-                    "The lanes (destination and binding) with work, and their troubles.", "Lanes"));
+  add_jobs(all);
+  add_lanes(all);
+  add_control(all);
+  add_tools(all);
   all.push_back(
       get(Action::openapi, "/v1/openapi.json", "openapi", "This description.", "OpenApi"));
 
@@ -93,7 +201,7 @@ bool fits(std::string_view pattern, std::string_view path, std::string& id) {
   if (wanted.size() != given.size()) return false;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     std::string segment = net::percent_decode(given[i]);
-    if (wanted[i] == "{id}") {
+    if (wanted[i] == "{id}" || wanted[i] == "{number}") {
       id = std::move(segment);
     } else if (wanted[i] != segment) {
       return false;
@@ -118,7 +226,8 @@ const std::vector<Route>& routes() {
 
 Match find_route(std::string_view method, std::string_view path) {
   Match match;
-  bool exact = false;  // the path is a fixed one: {id} does not apply to it
+  if (method == "HEAD") method = "GET";  // RFC 9110 §9.3.2; the server leaves the body out
+  bool exact = false;                    // the path is a fixed one: {id} does not apply to it
   for (const Route& route : routes()) {
     std::string id;
     if (exact && route.has_id()) continue;
@@ -131,6 +240,7 @@ Match find_route(std::string_view method, std::string_view path) {
       return match;
     }
     match.allow += (match.allow.empty() ? "" : ", ") + route.method;
+    if (route.method == "GET") match.allow += ", HEAD";
   }
   return match;
 }

@@ -14,7 +14,8 @@ TEST(Routes, HaveNamesOfTheirOwn) {
   for (const Route& route : routes()) {
     EXPECT_TRUE(names.insert(route.name).second) << route.name;
     EXPECT_FALSE(route.summary.empty()) << route.name;
-    EXPECT_EQ(route.verb.has_value(), route.method == "POST") << route.name;
+    EXPECT_EQ(route.verb.has_value(), route.action == Action::change) << route.name;
+    EXPECT_TRUE(route.fields.empty() || route.method == "POST") << route.name;
   }
 }
 
@@ -22,16 +23,17 @@ TEST(Routes, AreFoundByTheirOwnPath) {
   for (const Route& route : routes()) {
     std::string path = route.path;
     if (route.has_id()) path.replace(path.find("{id}"), 4, "X");
+    if (route.has_number()) path.replace(path.find("{number}"), 8, "X");
     const Match match = find_route(route.method, path);
     ASSERT_EQ(match.route, &route) << route.path;
-    EXPECT_EQ(match.id, route.has_id() ? "X" : "");
+    EXPECT_EQ(match.id, route.has_id() || route.has_number() ? "X" : "");
   }
 }
 
 TEST(Routes, DenyWhatIsNotDeclared) {
-  for (const char* path : {"", "/", "/v1", "/v1/", "/v1/messages/X/", "/v2/status",
-                           "/v1/messages/X/content/more", "//v1/status", "/v1/status/",
-                           "/V1/status", "/admin", "/v1/messages/X/delete"}) {
+  for (const char* path :
+       {"", "/", "/v1", "/v1/", "/v1/messages/X/", "/v2/status", "/v1/messages/X/content/more",
+        "//v1/status", "/v1/status/", "/V1/status", "/admin", "/v1/messages/X/delete"}) {
     const Match match = find_route("GET", path);
     EXPECT_EQ(match.route, nullptr) << path;
     EXPECT_EQ(match.allow, "") << path;
@@ -47,7 +49,7 @@ TEST(Routes, TakeChangesByPostOnly) {
       EXPECT_EQ(match.allow, "POST");
     }
   }
-  EXPECT_EQ(find_route("POST", "/v1/summary").allow, "GET");
+  EXPECT_EQ(find_route("POST", "/v1/summary").allow, "GET, HEAD");
 }
 
 TEST(Routes, KeepAnEncodedSlashInsideTheId) {
@@ -65,7 +67,9 @@ TEST(OpenApi, DescribesEveryRouteAndNothingElse) {
   EXPECT_EQ(operations, routes().size());
   for (const Route& route : routes()) {
     const Json& methods = document["paths"][route.path];
-    const Json& operation = methods[route.method == "GET" ? "get" : "post"];
+    const Json& operation = methods[route.method == "GET"    ? "get"
+                                    : route.method == "POST" ? "post"
+                                                             : "delete"];
     EXPECT_EQ(operation["operationId"], route.name);
     EXPECT_TRUE(operation["responses"].contains("200")) << route.path;
     EXPECT_EQ(operation.contains("requestBody"), route.method == "POST");

@@ -25,6 +25,8 @@ const char* expected(ParameterType type) {
       return "a size such as 512 or 10MiB";
     case ParameterType::duration:
       return "a duration such as 90s, 15m or 2d";
+    case ParameterType::flag:
+      return "true or false";
     case ParameterType::state:
       return "one of active, deferred, held, suspended, in_flight, in_doubt, quarantined";
   }

@@ -11,12 +11,14 @@
 
 namespace mansio::admin {
 
-enum class ParameterType : std::uint8_t { text, count, octets, duration, state };
+enum class ParameterType : std::uint8_t { text, count, octets, duration, state, flag };
 
 struct Parameter {
   std::string name;
   ParameterType type = ParameterType::text;
   std::string description;
+  bool required = false;
+  std::string example{};
 };
 
 /// What is wrong with a request, and which field is to blame.

@@ -12,7 +12,7 @@ AdminServer::AdminServer(boost::asio::any_io_executor executor, Queue& queue, Cl
                          ApiOptions options)
     : executor_(std::move(executor)),
       clock_(clock),
-      api_(std::make_shared<AdminApi>(queue, clock, std::move(options))) {}
+      api_(std::make_shared<AdminApi>(executor_, queue, clock, std::move(options))) {}
 
 AdminServer::~AdminServer() { MANSIO_ASSERT(servers_.empty()); }
 
@@ -66,6 +66,7 @@ std::unique_ptr<net::HttpServer> AdminServer::open(const Endpoint& endpoint) {
 Task<void> AdminServer::stop(SteadyTime deadline) {
   for (const auto& server : servers_) co_await server->stop(deadline);
   servers_.clear();
+  co_await api_->stop();
 }
 
 std::vector<Endpoint> AdminServer::endpoints() const {

@@ -298,6 +298,7 @@ Task<QueueStatistics> Queue::Impl::statistics() {
     sum.window_messages += one.window_entries;
     sum.lanes_in_memory += one.lanes;
     sum.in_flight += one.in_flight;
+    sum.deferrals += one.deferrals;
     sum.faults += one.faults;
   }
   sum.notices = notices_.told();

@@ -125,6 +125,7 @@ struct QueueStatistics {
   std::uint64_t window_octets = 0;
   std::uint64_t lanes_in_memory = 0;
   std::uint64_t in_flight = 0;  ///< recipients
+  std::uint64_t deferrals = 0;  ///< outcomes since the start that put a recipient off
   std::uint64_t faults = 0;  ///< statuses that a target left out, results that could not be settled
   /// Recipients whose sender was told of them, by action, and not told, by reason; since start.
   std::vector<std::pair<std::string, std::uint64_t>> notices, notices_suppressed;

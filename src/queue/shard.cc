@@ -427,7 +427,7 @@ std::optional<schedule::LaneView> Shard::view(const LaneKey& lane) const {
 
 ShardStatistics Shard::statistics() const {
   return {scheduler_.sessions(), scheduler_.window_entries(), scheduler_.lanes(),
-          scheduler_.entries_in_flight(), faults_};
+          scheduler_.entries_in_flight(), deferrals_, faults_};
 }
 
 // ---- the scheduler's actions ------------------------------------------------------------------
@@ -682,6 +682,10 @@ void Shard::finish(Work& work, std::vector<Disposition> dispositions) {
                                          ports_.random->unit(), hold_doubt);
   faults_ += settlement.faults;
   attempt->outcomes = std::move(settlement.outcomes);
+  deferrals_ += static_cast<std::uint64_t>(
+      std::ranges::count_if(attempt->outcomes, [](const spool::RecipientOutcome& each) {
+        return each.disposition.outcome == Outcome::deferred;
+      }));
   const Message& message = *attempt->entry.message;
   const bool notices = std::ranges::any_of(
       attempt->outcomes, [&message](const auto& each) { return may_need_notice(message, each); });

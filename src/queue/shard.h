@@ -51,7 +51,8 @@ struct NewEntry {
 };
 
 struct ShardStatistics {
-  std::uint64_t sessions = 0, window_entries = 0, lanes = 0, in_flight = 0, faults = 0;
+  std::uint64_t sessions = 0, window_entries = 0, lanes = 0, in_flight = 0, deferrals = 0,
+                faults = 0;
 };
 
 class Shard {
@@ -153,6 +154,7 @@ class Shard {
   std::multimap<LaneKey, Event*> idle_;  ///< sessions that wait for work of their lane
   std::unordered_map<QueueId, std::weak_ptr<const Message>> messages_;  ///< in the windows
   std::vector<std::shared_ptr<Attempt>> unresolved_;  ///< nobody knows whether they are recorded
+  std::uint64_t deferrals_ = 0;
   std::uint64_t faults_ = 0;
   std::uint64_t generation_ = 0;  ///< of the configuration; a session serves one
   bool pumping_ = false;
