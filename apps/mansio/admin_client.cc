@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "base/text.h"
+
 namespace mansio::cli {
 namespace {
 
@@ -34,7 +36,11 @@ std::string refusal_text(const net::HttpResult& result) {
   if (json.is_object() && json.contains("error") && json["error"].is_object()) {
     const std::string message = json["error"].value("message", "");
     const std::string field = json["error"].value("field", "");
-    return printable(field.empty() ? message : field + ": " + message);
+    std::string text;
+    for (const std::string_view line :
+         split(field.empty() ? message : field + ": " + message, '\n'))
+      text += (text.empty() ? "" : "\n  ") + printable(line);
+    return text;
   }
   return fmt::format("HTTP {}: {}", result.status, printable(result.body.substr(0, 200)));
 }
@@ -66,6 +72,10 @@ Json AdminClient::post(const std::string& target, const Json& body) const {
   headers["Content-Type"] = "application/json";
   const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   return parsed(net::http_request(url_, "POST", target, text, headers, timeout));
+}
+
+Json AdminClient::erase(const std::string& target) const {
+  return parsed(net::http_request(url_, "DELETE", target, {}, {}, timeout));
 }
 
 net::HttpResult AdminClient::raw(const std::string& target) const {

@@ -31,6 +31,7 @@ class AdminClient {
   /// Throws Failure: 404 no_match, 400 usage, no answer unreachable, everything else refused.
   Json get(const std::string& target) const;
   Json post(const std::string& target, const Json& body) const;
+  Json erase(const std::string& target) const;
   /// Not parsed; 200 and 206 pass.
   net::HttpResult raw(const std::string& target) const;
 

@@ -6,88 +6,16 @@
 #include <memory>
 #include <vector>
 
-#include "base/id.h"
 #include "base/text.h"
-#include "mansio/admin_client.h"
+#include "mansio/admin_verb.h"
+#include "mansio/change_commands.h"
+#include "mansio/control_commands.h"
+#include "mansio/lane_commands.h"
+#include "mansio/look_commands.h"
+#include "mansio/top_command.h"
 
 namespace mansio::cli {
 namespace {
-
-using Work = std::function<int(const AdminClient&, bool json)>;
-
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-void print_json(const Json& json) {
-  print(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-}
-
-/// The elements of a list, a line each.
-void print_lines(const Json& list) {
-  for (const Json& element : list) print_json(element);
-}
-
-/// Makes `work` what main() runs when this verb was given.
-void on_verb(CLI::App& verb, const GlobalOptions& options, std::function<int()>& action,
-             Work work) {
-  verb.callback([&options, &action, work = std::move(work)] {
-    action = [&options, work] {
-      try {
-        const int exit = work(AdminClient(options), options.json);
-        if (std::fflush(stdout) == 0) return exit;
-        std::fprintf(stderr, "mansio: standard output cannot be written\n");
-        return static_cast<int>(check_failed);
-      } catch (const Failure& failure) {
-        std::fflush(stdout);
-        std::fprintf(stderr, "mansio: %s\n", failure.what());
-        return static_cast<int>(failure.exit());
-      }
-    };
-  });
-}
-
-std::string require_id(const std::string& text) {
-  const auto id = QueueId::parse(text);
-  if (!id) throw Failure(usage, "not a queue id (26 characters): " + printable(text));
-  return id->to_string();
-}
-
-// ---- selectors ----------------------------------------------------------------------------------
-
-struct SelectorFlag {
-  const char* flag;
-  const char* name;  ///< in the API
-  const char* value;
-  const char* help;
-};
-
-constexpr SelectorFlag selector_flags[] = {
-    {"--destination", "destination", "DOMAIN", "Routing domain; \"*.example\" matches the end"},
-    {"--binding", "binding", "NAME", "Binding of the recipient's lane"},
-    {"--sender", "sender", "ADDRESS",
-     "Reverse-path, \"<>\" for the null path; \"*@x\" matches the end"},
-    {"--recipient", "recipient", "ADDRESS", "Recipient; \"*@x\" matches the end"},
-    {"--tenant", "tenant", "NAME", "Tenant of the message"},
-    {"--state", "state", "STATE",
-     "active, deferred, held, suspended, in_flight, in_doubt or quarantined"},
-    {"--older-than", "older_than", "DURATION", "Accepted longer ago: 90s, 15m, 2d"},
-    {"--tries-min", "tries_min", "N", "Tried at least N times"},
-    {"--retries-min", "retries_min", "N", "Deferred at least N times"},
-    {"--size-min", "size_min", "SIZE", "At least so large: 512, 10MiB"},
-    {"--subject", "subject", "TEXT", "Part of the subject, upper and lower case alike"},
-};
-
-using Values = std::map<std::string, std::string>;
-
-void add_selectors(CLI::App& verb, const std::shared_ptr<Values>& values) {
-  for (const SelectorFlag& flag : selector_flags) {
-    const std::string name = flag.name;
-    verb.add_option_function<std::string>(
-            flag.flag, [values, name](const std::string& value) { (*values)[name] = value; },
-            flag.help)
-        ->type_name(flag.value)
-        ->group("Selectors (all given ones must hold)");
-  }
-}
 
 // ---- reading ------------------------------------------------------------------------------------
 
@@ -260,68 +188,6 @@ void add_content(CLI::App& app, GlobalOptions& options, std::function<int()>& ac
   });
 }
 
-// ---- changing -----------------------------------------------------------------------------------
-
-struct ChangeVerb {
-  const char* name;
-  const char* help;
-  const char* footer;
-};
-
-constexpr ChangeVerb change_verbs[] = {
-    {"retry", "Makes recipients due now; counts no try",
-     "Example: mansio retry --destination example.com --reason \"their server is back\""},
-    {"hold", "Stops recipients until they are released",
-     "Example: mansio hold --sender newsletter@example.org --reason \"wrong price\""},
-    {"release", "Gives held, in-doubt and quarantined recipients back to the queue",
-     "Example: mansio release --state held --sender newsletter@example.org"},
-    {"bounce", "Fails recipients for good and reports it to the sender",
-     "Example: mansio bounce --recipient \"*@old.example\" --reason \"domain is closed\""},
-    {"remove", "Deletes recipients without any report",
-     "Example: mansio remove --subject \"test run\" --dry-run"},
-};
-
-struct ChangeOptions {
-  std::vector<std::string> ids;
-  Values selector;
-  bool everything = false;
-  bool dry_run = false;
-  std::string reason;
-};
-
-Json change_body(const ChangeOptions& wanted) {
-  const int ways = (wanted.ids.empty() ? 0 : 1) + (wanted.selector.empty() ? 0 : 1) +
-                   (wanted.everything ? 1 : 0);
-  if (ways == 0) throw Failure(usage, "which messages? Give ids, a selector, or --everything");
-  if (ways > 1) throw Failure(usage, "give only one of ids, selectors and --everything");
-  Json body;
-  for (const std::string& id : wanted.ids) body["ids"].push_back(require_id(id));
-  for (const auto& [name, value] : wanted.selector) body["selector"][name] = value;
-  if (wanted.everything) body["everything"] = true;
-  body["dry_run"] = wanted.dry_run;
-  if (!wanted.reason.empty()) body["reason"] = wanted.reason;
-  return body;
-}
-
-void add_change(CLI::App& app, GlobalOptions& options, std::function<int()>& action,
-                const ChangeVerb& kind) {
-  CLI::App* verb = app.add_subcommand(kind.name, kind.help);
-  auto wanted = std::make_shared<ChangeOptions>();
-  verb->add_option("id", wanted->ids, "Queue ids")->type_name("ID");
-  add_selectors(*verb, std::shared_ptr<Values>(wanted, &wanted->selector));
-  verb->add_flag("--everything", wanted->everything, "All recipients in the queue");
-  verb->add_flag("--dry-run", wanted->dry_run, "Only count what would change");
-  verb->add_option("--reason", wanted->reason, "Why; goes to the history and the log")
-      ->type_name("TEXT");
-  verb->footer(kind.footer);
-  on_verb(*verb, options, action, [wanted, &kind](const AdminClient& client, bool json) {
-    const Json result = client.post(std::string("/v1/messages/") + kind.name, change_body(*wanted));
-    json ? print_json(result) : print(change_text(result, wanted->dry_run));
-    const bool nothing = result.value("matched", std::uint64_t{0}) == 0 && !wanted->everything;
-    return static_cast<int>(nothing || result.contains("missing") ? no_match : done);
-  });
-}
-
 }  // namespace
 
 void add_admin_commands(CLI::App& app, GlobalOptions& options, std::function<int()>& action) {
@@ -330,7 +196,11 @@ void add_admin_commands(CLI::App& app, GlobalOptions& options, std::function<int
   add_list(app, options, action);
   add_content(app, options, action);
   for (const IdVerb& verb : id_verbs) add_id_verb(app, options, action, verb);
-  for (const ChangeVerb& verb : change_verbs) add_change(app, options, action, verb);
+  add_change_commands(app, options, action);
+  add_lane_commands(app, options, action);
+  add_top_command(app, options, action);
+  add_look_commands(app, options, action);
+  add_control_commands(app, options, action);
 }
 
 }  // namespace mansio::cli

@@ -1,5 +1,5 @@
-// The verbs that speak the admin API of a running daemon: status, summary, list, show, content,
-// history, why, retry, hold, release, bounce, remove.
+// The verbs that speak the admin API of a running daemon. Those that only read messages are here:
+// status, summary, list, show, content, history, why; the others add themselves.
 #pragma once
 
 #include <CLI/CLI.hpp>

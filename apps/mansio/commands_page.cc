@@ -14,14 +14,6 @@ const char* const introduction = R"(# Commands
 `http://127.0.0.1:8025`. The global options may stand before or after the verb. Output is aligned text
 for people; with `--json` it is one object, or JSON lines for lists, with times in RFC 3339, UTC.
 
-| exit | means |
-| --- | --- |
-| 0 | done; an empty `list` is 0 too |
-| 1 | a given id or selector matched nothing |
-| 2 | wrong usage, an invalid file, or a verb that this version does not have |
-| 3 | the daemon cannot be reached |
-| 4 | a check failed |
-| 5 | the daemon, or the server spoken to, refused |
 )";
 
 /// Help without blanks at line ends and empty lines at both ends, so that the page is stable.
@@ -54,22 +46,23 @@ void add_verbs(const CLI::App& app, const std::string& path, std::string& out) {
 
 }  // namespace
 
+const std::vector<ExitMeaning>& exit_meanings() {
+  static const std::vector<ExitMeaning> all = {
+      {0, "done; an empty `list` is 0 too"},
+      {1, "a given id or selector matched nothing"},
+      {2, "wrong usage, an invalid file, or a verb that this version does not have"},
+      {3, "the daemon cannot be reached"},
+      {4, "a check failed, or a bulk verb was ended early"},
+      {5, "the daemon, or the server spoken to, refused"},
+  };
+  return all;
+}
+
 const std::vector<LaterVerb>& later_verbs() {
   static const std::vector<LaterVerb> all = {
-      {"top", "a live view"},
-      {"shape", "the queue by age and destination"},
-      {"suspend", "stop a destination for a time"},
-      {"resume", "end a suspension"},
-      {"lanes", "all lanes"},
-      {"lane", "one lane"},
       {"reroute", "send queued mail another way"},
       {"rebind", "move queued mail to another binding"},
       {"explain", "the values that hold for a destination"},
-      {"trace", "the dialogue of the next session with a destination"},
-      {"probe", "route, MX and TLS of a destination without mail"},
-      {"drain", "stop accepting while delivering"},
-      {"undrain", "accept again"},
-      {"reload", "reload the configuration (send SIGHUP to the daemon instead)"},
       {"qm", "the queue manager's verbs in its own spelling"},
       {"lua", "run a script"},
       {"policy", "modules and scripts that decide"},
@@ -86,6 +79,10 @@ const std::vector<LaterVerb>& later_verbs() {
 
 std::string commands_page(const CLI::App& app) {
   std::string out = introduction;
+  out += "| exit | means |\n| --- | --- |\n";
+  for (const ExitMeaning& exit : exit_meanings()) {
+    out += "| " + std::to_string(exit.code) + " | " + exit.meaning + " |\n";
+  }
   out += "\n## `mansio`\n\n```\n" + tidy(help_of(app, app.get_name())) + "```\n";
   add_verbs(app, app.get_name(), out);
   out += "\n## Verbs of later versions\n\nThey are recognised and refused with exit 2.\n\n";

@@ -15,6 +15,14 @@ struct LaterVerb {
 
 const std::vector<LaterVerb>& later_verbs();
 
+struct ExitMeaning {
+  int code;
+  const char* meaning;
+};
+
+/// Of every verb; in the manual and the manual pages.
+const std::vector<ExitMeaning>& exit_meanings();
+
 std::string commands_page(const CLI::App& app);
 
 }  // namespace mansio::cli

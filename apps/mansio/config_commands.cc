@@ -6,6 +6,7 @@
 #include <string>
 
 #include "mansio/commands_page.h"
+#include "mansio/man_page.h"
 #include "settings/describe.h"
 #include "settings/load.h"
 
@@ -72,7 +73,7 @@ int describe(const std::string& key, bool json) {
     const std::string near = settings::nearest_key(key);
     std::fprintf(stderr, "mansio: there is no setting %s%s\n", key.c_str(),
                  near.empty() ? "" : (": did you mean " + near + "?").c_str());
-    return no_match;
+    return usage;
   }
   if (json) {
     print_options_json(*described->section, described->option);
@@ -114,6 +115,12 @@ int effective(const std::string& path, bool json) {
   }
 }
 
+/// "1.2.3" of "mansio 1.2.3".
+std::string version_of(const CLI::App& app) {
+  const std::string text = app.version();
+  return text.substr(text.find(' ') + 1);
+}
+
 }  // namespace
 
 void add_config_command(CLI::App& app, GlobalOptions& options, std::function<int()>& action) {
@@ -124,6 +131,7 @@ void add_config_command(CLI::App& app, GlobalOptions& options, std::function<int
   CLI::App* verb =
       config->add_subcommand("check", "Tell everything that is wrong with a file (exit 2), or ok");
   verb->add_option("file", *argument, "Configuration file")->required()->type_name("FILE");
+  verb->footer("Example: mansio config check /etc/mansio/mansio.toml");
   verb->callback(
       [&, argument] { action = [&, argument] { return check(*argument, options.json); }; });
 
@@ -131,24 +139,31 @@ void add_config_command(CLI::App& app, GlobalOptions& options, std::function<int
   verb->add_option("key", *argument, "Such as limits.message, listener.address, or route")
       ->required()
       ->type_name("KEY");
+  verb->footer("Example: mansio config describe limits.message");
   verb->callback(
       [&, argument] { action = [&, argument] { return describe(*argument, options.json); }; });
 
   verb = config->add_subcommand("defaults", "Print a complete file with every option");
+  verb->footer("Example: mansio config defaults > mansio.toml");
   verb->callback([&] { action = [&] { return defaults(options.json); }; });
 
   verb = config->add_subcommand("effective",
                                 "Print every value that holds and the line it comes from");
   verb->add_option("--config", *argument, "Configuration file")->required()->type_name("FILE");
+  verb->footer("Example: mansio config effective --config /etc/mansio/mansio.toml");
   verb->callback(
       [&, argument] { action = [&, argument] { return effective(*argument, options.json); }; });
 
   verb = config->add_subcommand("manual", "Print a page of the manual that is made from the code");
   verb->group("");  // for the build of the manual only
-  verb->add_option("page", *argument)->required()->check(CLI::IsMember({"settings", "commands"}));
+  std::vector<std::string> pages = man_pages();
+  pages.insert(pages.begin(), {"settings", "commands"});
+  verb->add_option("page", *argument)->required()->check(CLI::IsMember(pages));
   verb->callback([&, argument] {
     action = [&, argument] {
-      print(*argument == "settings" ? settings::manual_page() : commands_page(app));
+      print(*argument == "settings"   ? settings::manual_page()
+            : *argument == "commands" ? commands_page(app)
+                                      : man_page(*argument, verb_tree(app), version_of(app)));
       return static_cast<int>(done);
     };
   });

@@ -4,42 +4,10 @@
 
 #include <algorithm>
 
+#include "mansio/json_text.h"
+
 namespace mansio::cli {
 namespace {
-
-using Rows = std::vector<std::vector<std::string>>;
-
-/// A member as text: null and absent are empty.
-std::string text_of(const Json& object, const char* name) {
-  if (!object.is_object() || !object.contains(name)) return "";
-  const Json& value = object[name];
-  if (value.is_string()) return printable(value.get<std::string>());
-  return value.is_null() ? "" : value.dump();
-}
-
-std::uint64_t number_of(const Json& object, const char* name) {
-  return object.is_object() && object.contains(name) && object[name].is_number_unsigned()
-             ? object[name].get<std::uint64_t>()
-             : 0;
-}
-
-bool flag_of(const Json& object, const char* name) {
-  return object.is_object() && object.contains(name) && object[name] == true;
-}
-
-/// The elements of a list; an absent one is empty.
-const Json& list_of(const Json& object, const char* name) {
-  static const Json empty = Json::array();
-  return object.is_object() && object.contains(name) && object[name].is_array() ? object[name]
-                                                                                : empty;
-}
-
-/// Without the fraction of the second, which people do not need.
-std::string time_of(const Json& object, const char* name) {
-  std::string text = text_of(object, name);
-  const std::size_t dot = text.find('.');
-  return dot == std::string::npos ? text : text.substr(0, dot) + "Z";
-}
 
 std::string reply_of(const Json& object, const char* name) {
   if (!object.contains(name) || !object[name].is_object()) return "";
@@ -53,7 +21,9 @@ std::string reply_of(const Json& object, const char* name) {
   const std::string host = text_of(reply, "host");
   const std::string stage = text_of(reply, "stage");
   std::string where = host;
-  if (!stage.empty() && stage != "none") where += (where.empty() ? "" : ", ") + stage;
+  // Texts of our own begin with the stage already.
+  if (!stage.empty() && stage != "none" && text.find(stage) == text.npos)
+    where += (where.empty() ? "" : ", ") + stage;
   return where.empty() ? text : text + (text.empty() ? "(" : " (") + where + ")";
 }
 
@@ -69,8 +39,12 @@ std::size_t width(std::string_view text) {
   }));
 }
 
-void append_pair(std::string& text, const char* name, const std::string& value) {
-  if (!value.empty()) text += fmt::format("{:<14}{}\n", name, value);
+/// The states that a bulk verb changes.
+const char* states_of(const std::string& verb) {
+  if (verb == "retry") return "active, deferred or suspended";
+  if (verb == "hold") return "active, deferred, suspended or in_doubt";
+  if (verb == "release") return "held, in_doubt or quarantined";
+  return "any, until it has ended";
 }
 
 /// Length of a sequence at the start of `text` that changes the display and shows nothing: C1
@@ -144,6 +118,7 @@ std::string status_text(const Json& status) {
                                  text_of(status, "hostname"), time_of(status, "started_at"));
   append_pair(text, "accepting",
               flag_of(status, "accepting") ? "yes" : "no: " + text_of(status, "reason"));
+  if (flag_of(status, "draining")) append_pair(text, "draining", "yes, until mansio undrain");
   std::string health = text_of(spool, "url") + ", " + text_of(spool, "health");
   if (!flag_of(spool, "durable"))
     health += ", NOT DURABLE: queued mail is lost when the daemon ends";
@@ -271,9 +246,24 @@ std::string waits_text(const Json& waits) {
   return text;
 }
 
-std::string change_text(const Json& change, bool dry_run) {
-  std::string text = fmt::format("matched {}, changed {}{}\n", text_of(change, "matched"),
-                                 text_of(change, "changed"), dry_run ? " (dry run)" : "");
+std::string change_text(const Json& change, const std::string& verb, bool dry_run) {
+  const std::uint64_t matched = number_of(change, "matched");
+  const std::uint64_t changed = number_of(change, "changed");
+  const std::uint64_t flying = number_of(change, "in_flight");
+  const bool cancelled = flag_of(change, "cancelled");
+  std::string text =
+      fmt::format("matched {}, {} {}{}\n", matched, dry_run ? "would change" : "changed", changed,
+                  dry_run ? " (dry run: nothing has changed)" : "");
+  if (cancelled) text += "ended early: not all of the queue was looked at\n";
+  if (flying != 0) {
+    text += fmt::format("{} in flight {} left alone: a session works on {}\n", flying,
+                        flying == 1 ? "was" : "were", flying == 1 ? "it" : "them");
+  }
+  if (matched > changed + flying) {
+    const std::uint64_t rest = matched - changed - flying;
+    text += fmt::format("{} {} not in a state that {} takes ({})\n", rest, rest == 1 ? "is" : "are",
+                        verb, states_of(verb));
+  }
   for (const Json& id : list_of(change, "missing")) {
     text +=
         "not in the queue: " + printable(id.is_string() ? id.get<std::string>() : id.dump()) + "\n";

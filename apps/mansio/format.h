@@ -29,6 +29,7 @@ std::string message_text(const Json& message);
 std::string history_text(const Json& history);
 /// One line per recipient that answers the whole question.
 std::string waits_text(const Json& waits);
-std::string change_text(const Json& change, bool dry_run);
+/// What a bulk verb did, and why not all that matched has changed.
+std::string change_text(const Json& change, const std::string& verb, bool dry_run);
 
 }  // namespace mansio::cli

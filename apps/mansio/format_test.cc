@@ -98,6 +98,19 @@ TEST(Status, WarnsOfASpoolThatIsNotDurable) {
   EXPECT_THAT(status_text(parse(file)), HasSubstr("no: stopping"));
 }
 
+TEST(Change, SaysWhyNotAllThatMatchedHasChanged) {
+  EXPECT_EQ(change_text(parse(R"({"matched":3,"changed":3})"), "bounce", false),
+            "matched 3, changed 3\n");
+  EXPECT_EQ(change_text(parse(R"({"matched":9,"changed":4,"in_flight":3})"), "hold", false),
+            "matched 9, changed 4\n"
+            "3 in flight were left alone: a session works on them\n"
+            "2 are not in a state that hold takes (active, deferred, suspended or in_doubt)\n");
+  EXPECT_EQ(change_text(parse(R"({"matched":2,"changed":2})"), "hold", true),
+            "matched 2, would change 2 (dry run: nothing has changed)\n");
+  EXPECT_THAT(change_text(parse(R"({"matched":2,"changed":2,"cancelled":true})"), "hold", false),
+              HasSubstr("ended early"));
+}
+
 TEST(Formatting, TakesAnAnswerWithoutAnyFieldForEmpty) {
   const Json empty = Json::object();
   EXPECT_NO_THROW({
@@ -107,7 +120,7 @@ TEST(Formatting, TakesAnAnswerWithoutAnyFieldForEmpty) {
     message_text(empty);
     history_text(empty);
     waits_text(empty);
-    change_text(empty, true);
+    change_text(empty, "hold", true);
   });
 }
 

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "mansio/admin_commands.h"
 #include "mansio/commands_page.h"
+#include "mansio/completion.h"
 #include "mansio/config_commands.h"
 #include "mansio/load.h"
 #include "mansio/send_command.h"
@@ -72,6 +73,7 @@ int run(int argc, char** argv) {
   add_spool_command(app, options, action);
   add_load_command(app, action);
   add_sink_command(app, action);
+  add_completion_command(app, action);
   add_later_verbs(app, action);
   app.footer(  // last, so that verbs do not inherit it
 

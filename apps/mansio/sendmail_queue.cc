@@ -107,7 +107,7 @@ int flush_queue(const GlobalOptions& global, const SendmailOptions& options) {
       body["everything"] = true;
   }
   const Json result = AdminClient(global).post("/v1/messages/retry", body);
-  if (options.verbose) std::fputs(change_text(result, false).c_str(), stdout);
+  if (options.verbose) std::fputs(change_text(result, "retry", false).c_str(), stdout);
   return ex_ok;
 }
 

@@ -517,6 +517,11 @@ Loaded parse(std::string_view text, const std::string& path) { return Reader(pat
 namespace {
 
 std::string read_file(const std::string& path) {
+  std::error_code ignored;
+  // A folder opens and reads as an empty file.
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw ConfigError(path, {{0, "", "found a folder; expected a TOML file"}});
+  }
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) {
@@ -525,7 +530,13 @@ std::string read_file(const std::string& path) {
       throw ConfigError(path, {{0, "", "found no file that can be read; expected a TOML file"}});
     }
   }
-  return std::move(text).str();
+  std::string content = std::move(text).str();
+  if (trim(content).empty()) {
+    throw ConfigError(path, {{0, "",
+                              "found an empty file; expected at least [server], [spool], one "
+                              "[[listener]] and one [route] (see: mansio config defaults)"}});
+  }
+  return content;
 }
 
 }  // namespace

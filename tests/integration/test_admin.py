@@ -212,7 +212,7 @@ def test_bounce_reports_to_the_sender(node, picky):
 
 def test_remove_reports_to_nobody(node, picky):
     deferred(node)
-    assert change(node, "remove", "--everything", "--dry-run") == (0, {"matched": 1, "changed": 0})
+    assert change(node, "remove", "--everything", "--dry-run") == (0, {"matched": 1, "changed": 1})
     assert node.summary()["removed"] == 0
     assert change(node, "remove", "--everything") == (0, {"matched": 1, "changed": 1})
     summary = node.summary()
@@ -247,7 +247,8 @@ def test_exit_codes(node, tmp_path):
 
 def test_every_verb_explains_itself(node):
     for verb in ("status", "summary", "list", "show", "content", "history", "why", "retry", "hold",
-                 "release", "bounce", "remove"):
+                 "release", "bounce", "remove", "suspend", "resume", "lanes", "lane", "shape", "top",
+                 "probe", "trace", "drain", "undrain", "reload"):
         result = node.command(verb, "--help")
         assert result.returncode == 0
         assert f"Example: mansio {verb}" in result.stdout, verb
@@ -273,19 +274,36 @@ def test_the_unix_socket_and_the_environment(node):
 
 
 def test_the_description_matches_the_server(node):
+    """Every operation is asked for as the description gives it as an example."""
     id = deferred(node)
     document = node.get("/v1/openapi.json")
     assert document["openapi"].startswith("3.")
+    # The first job and the first trace have the number 1; the trace is asked for on the way.
+    assert node.request("POST", "/v1/messages/retry",
+                        json.dumps({"everything": True, "dry_run": True, "wait": False}),
+                        JSON)[0] == 202
     for path, methods in document["paths"].items():
-        target = path.replace("{id}", id)
+        target = path.replace("{id}", id).replace("{number}", "1")
         for method, operation in methods.items():
-            body = json.dumps({"everything": True, "dry_run": True}) if method == "post" else None
-            status, headers, _ = node.request(method.upper(), target, body, JSON if body else {})
-            assert status == 200, (method, path)
+            example = operation.get("requestBody", {}).get("content", {})
+            body = json.dumps(example["application/json"]["example"]) if example else None
+            query = "&".join(f"{parameter['name']}={parameter['example']}"
+                             for parameter in operation.get("parameters", [])
+                             if parameter["in"] == "query" and parameter["required"])
+            status, headers, text = node.request(
+                method.upper(), target + ("?" + query if query else ""), body, JSON if body else {})
+            assert status == 200, (method, path, text)
             media = headers["Content-Type"].split(";")[0]
             assert media in operation["responses"]["200"]["content"], path
         for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - {name.upper() for name in methods}:
             assert node.request(method, target, b"{}", JSON)[0] == 405, (method, path)
+
+
+def test_head_is_get_without_a_body(node):
+    for path in ("/healthz", "/readyz", "/v1/summary"):
+        status, headers, body = node.request("HEAD", path)
+        assert (status, body) == (200, b""), path
+        assert int(headers["Content-Length"]) > 0
 
 
 def refusal(node, *request):
@@ -296,8 +314,10 @@ def refusal(node, *request):
 def test_errors_have_one_form_and_name_the_field(node):
     assert refusal(node, "GET", "/v1/nothing")[0] == 404
     assert refusal(node, "GET", f"/v1/messages/{UNKNOWN_ID}") == (
-        404, {"code": "missing", "message": f"no message with id {UNKNOWN_ID} is queued; "
-                                            "its history tells whether it was here"})
+        404, {"code": "missing", "message": f"no message with id {UNKNOWN_ID} is queued; if it was, "
+                                            f"\"mansio history {UNKNOWN_ID}\" tells how it ended"})
+    assert "history is kept for 7d" in refusal(node, "GET", f"/v1/messages/{UNKNOWN_ID}/history")[1][
+        "message"]
     for target, field in (("/v1/summary?x=1", "x"), ("/v1/messages?state=gone", "state"),
                           ("/v1/messages?limit=0", "limit"), ("/v1/messages/1", "id"),
                           ("/v1/messages/..%2f..%2fetc%2fpasswd", "id"),
