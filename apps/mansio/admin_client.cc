@@ -36,9 +36,9 @@ std::string refusal_text(const net::HttpResult& result) {
   if (json.is_object() && json.contains("error") && json["error"].is_object()) {
     const std::string message = json["error"].value("message", "");
     const std::string field = json["error"].value("field", "");
+    const std::string whole = field.empty() ? message : field + ": " + message;
     std::string text;
-    for (const std::string_view line :
-         split(field.empty() ? message : field + ": " + message, '\n'))
+    for (const std::string_view line : split(whole, '\n'))
       text += (text.empty() ? "" : "\n  ") + printable(line);
     return text;
   }
