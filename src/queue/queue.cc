@@ -141,10 +141,22 @@ void Queue::Impl::keep_in_memory(Message& message) {
                                                   const std::string*) { budget->release(size); });
 }
 
+/// Sealed content that was not accepted has no other owner.
 Task<Admitted> Queue::Impl::admit(Submission submission) {
-  Admitted admitted;
   if (submission.id.is_nil()) submission.id = new_id();
   if (submission.content.id.is_nil()) submission.content.id = submission.id;
+  const QueueId content = submission.content.id;
+  const bool sealed = submission.content.octets == nullptr;
+  auto admitting = admit_now(std::move(submission));
+  Admitted admitted = co_await std::move(admitting);
+  const bool known =
+      admitted.status == spool::Status::full || admitted.status == spool::Status::refused;
+  if (sealed && known) ports.spool.discard_content(content);
+  co_return admitted;
+}
+
+Task<Admitted> Queue::Impl::admit_now(Submission submission) {
+  Admitted admitted;
   admitted.id = submission.id;
   if (!accepting(&admitted.detail)) {
     admitted.status = ports.spool.health() == spool::Health::latched ? spool::Status::unknown

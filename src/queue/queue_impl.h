@@ -62,6 +62,7 @@ class Queue::Impl {
   std::size_t shard_of(const LaneKey& lane) const;
   queue::Shard& shard_here(const boost::asio::any_io_executor& executor);
   Message message_from(Submission submission) const;
+  Task<Admitted> admit_now(Submission submission);
   void keep_in_memory(Message& message);
   void dispatch(const std::shared_ptr<const Message>& message, const std::vector<Time>& due,
                 const queue::Shard* here);

@@ -373,6 +373,8 @@ class Spool {
   // The daemon's side
   virtual void submit(std::vector<Request> requests, CompletionSink& sink) = 0;
   virtual std::unique_ptr<ContentWriter> open_content(const QueueId& content_id) = 0;
+  /// Sealed content that will not be admitted after all goes; content of any message stays.
+  virtual void discard_content(const QueueId& content_id) = 0;
   /// `attempt`: the number of this attempt, the recipients' highest `tries` before it plus one. A
   /// recipient with tries >= attempt at opening has had its outcome and is not in doubt.
   /// `durable`: the mark is synced before it returns (in_doubt = "hold"); it then may block. Null:

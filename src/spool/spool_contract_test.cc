@@ -85,6 +85,29 @@ TEST_P(SpoolContract, ContentWrittenAheadIsAdmittedOnceItIsSealed) {
   EXPECT_EQ(content(id).error(), make_error_code(Errc::missing));
 }
 
+TEST_P(SpoolContract, SealedContentIsDiscardedUnlessAMessageUsesIt) {
+  Admit given = make_admit({"a@x.example"});
+  const auto octets = *given.message.content.octets;
+  const auto seal = [&] {
+    auto writer = spool().open_content(given.message.content.id);
+    ASSERT_TRUE(wait_for_read<void>([&](auto done) { writer->append(octets, done); }));
+    ASSERT_TRUE(wait_for_read<void>([&](auto done) { writer->seal(done); }));
+  };
+  given.message.content.octets = nullptr;
+  seal();
+  spool().discard_content(given.message.content.id);
+  EXPECT_EQ(commit(given).status, Status::refused);
+  given.message.content.id = new_id();
+  seal();
+  const QueueId id = admit(given);
+  spool().discard_content(given.message.content.id);
+  spool().discard_content(new_id());
+  EXPECT_EQ(commit(given).status, Status::committed);
+  EXPECT_EQ(content(id).value(), octets);
+  restart();
+  EXPECT_EQ(content(id).value(), octets);
+}
+
 TEST_P(SpoolContract, ContentThatIsNeverSealedIsDiscarded) {
   Admit given = make_admit({"a@x.example"});
   const auto octets = *given.message.content.octets;

@@ -43,6 +43,8 @@ class FailingSpool final : public spool::Spool {
     return inner_->open_content(id);
   }
 
+  void discard_content(const QueueId& id) override { inner_->discard_content(id); }
+
   std::unique_ptr<spool::AttemptMark> mark_attempt(const QueueId& id,
                                                    std::span<const std::uint32_t> recipients,
                                                    std::uint32_t attempt, bool durable) override {

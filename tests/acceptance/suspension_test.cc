@@ -100,7 +100,10 @@ TEST_P(SuspensionTest, ASuspendedDestinationWaitsThroughRetryReloadAndRestart) {
   EXPECT_EQ(resume("x.example"), Status::missing);
 }
 
-TEST_P(SuspensionTest, ASuspensionWithATimeEndsExactlyThenAndIsForgotten) {
+/// Where a moment counts: while the file spool works, virtual time may pass.
+class TimedSuspensionTest : public SuspensionTest {};
+
+TEST_P(TimedSuspensionTest, ASuspensionWithATimeEndsExactlyThenAndIsForgotten) {
   EXPECT_EQ(suspend("x.example", now() - 1s), Status::refused);
   EXPECT_EQ(suspend("no pattern"), Status::refused);
   const Time until = now() + 30min;
@@ -129,7 +132,7 @@ TEST_P(SuspensionTest, OneThatEndedWhileTheServerWasDownIsForgottenAtItsStart) {
   EXPECT_EQ(world_.history(id).back().kind, spool::EventKind::delivered);
 }
 
-TEST_P(SuspensionTest, AReplacedSuspensionIsNotTakenAwayWithTheOldOne) {
+TEST_P(TimedSuspensionTest, AReplacedSuspensionIsNotTakenAwayWithTheOldOne) {
   ASSERT_EQ(suspend("x.example", now() + 1min), Status::committed);
   ASSERT_EQ(suspend("x.example", now() + 10min), Status::committed);
   submit("a@x.example");
@@ -164,7 +167,7 @@ TEST_P(SuspensionTest, TheTransactionUnderWayEndsAndItsSessionGetsNothingMore) {
   EXPECT_EQ(world_.totals().delivered, 3u);
 }
 
-TEST_P(SuspensionTest, LifetimesEndThereAndSendersAreTold) {
+TEST_P(TimedSuspensionTest, LifetimesEndThereAndSendersAreTold) {
   ASSERT_EQ(suspend("*.example"), Status::committed);
   for (int i = 0; i < 120; ++i) submit("user" + std::to_string(i) + "@x.example");
   world_.pass(23h);
@@ -174,7 +177,7 @@ TEST_P(SuspensionTest, LifetimesEndThereAndSendersAreTold) {
   EXPECT_EQ(delivered("s@sender.test"), 240u) << "of the delay, and of the end";
 }
 
-TEST_P(SuspensionTest, AllMailIsStoppedByAStarAndTheMostSpecificIsShown) {
+TEST_P(TimedSuspensionTest, AllMailIsStoppedByAStarAndTheMostSpecificIsShown) {
   ASSERT_EQ(suspend("*", now() + 1h), Status::committed);
   ASSERT_EQ(suspend("*.example", now() + 2h), Status::committed);
   ASSERT_EQ(suspend("x.example", now() + 10min, "another"), Status::committed);
@@ -233,6 +236,8 @@ TEST_P(SuspensionTest, WhatIsLearnedLaterStandsInTheHistory) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SuspensionTest, testing::Values(Backend::memory, Backend::file),
+                         [](const auto& backend) { return to_text(backend.param); });
+INSTANTIATE_TEST_SUITE_P(Backends, TimedSuspensionTest, testing::Values(Backend::memory),
                          [](const auto& backend) { return to_text(backend.param); });
 
 }  // namespace

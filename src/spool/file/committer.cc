@@ -135,6 +135,12 @@ void Committer::submit(std::vector<Relocation> relocations) {
   enqueue(std::move(items));
 }
 
+void Committer::discard(const QueueId& content) {
+  std::vector<Item> items(1);
+  items[0].discarded = content;
+  enqueue(std::move(items));
+}
+
 void Committer::enqueue(std::vector<Item> items) {
   const SteadyTime now = store_.clock.steady_now();
   std::unique_lock lock(mutex_);
@@ -265,6 +271,14 @@ bool Committer::apply(Item& item, bool admits, Answer& answer) {
   if (item.relocation) {
     const Relocation& move = *item.relocation;
     return builder_.relocate(move.id, move.from, move.content).has_value();
+  }
+  if (item.discarded) {
+    const QueueId& content = *item.discarded;
+    auto uses = store_.set->content(content);
+    if (!uses || (*uses)->row > 0 || !store_.contents->sealed_size(content)) return true;
+    store_.contents->retire(content);
+    store_.contents->remove(content);
+    return true;
   }
   if (item.copies_suspensions) {
     builder_.copy_suspensions();

@@ -35,6 +35,8 @@ class Committer {
   /// A change of the spool's own; nobody waits for the answer.
   void submit(Operation operation);
   void submit(std::vector<Relocation> relocations);
+  /// Removes sealed content unless a message uses it.
+  void discard(const QueueId& content);
 
   /// Whether relocations wait for their turn.
   bool relocating() const { return relocations_ > 0; }
@@ -67,8 +69,9 @@ class Committer {
     CompletionSink* sink = nullptr;
     std::optional<Relocation> relocation;
     bool copies_suspensions = false;
-    std::size_t octets = 0;  // upper bound of its records
-    bool refused = false;    // the queue was full when it came
+    std::optional<QueueId> discarded;  // content
+    std::size_t octets = 0;            // upper bound of its records
+    bool refused = false;              // the queue was full when it came
   };
 
   using Answers = std::map<CompletionSink*, std::vector<Answer>>;

@@ -87,12 +87,16 @@ class ContentFileWriter final : public ContentWriter {
     if (state.failed || state.sealed) return make_error_code(Errc::io);
     // Content first, then its name, then the folder: a file without ".part" is always whole.
     auto done = state.file->sync();
-    if (done) done = owner.files_.rename(state.path, owner.path_of(state.content));
-    if (done) done = owner.files_.sync_directory(owner.folder_);
     if (!done) return fail(state, done.error());
+    const ErrorCode busy(EBUSY, boost::system::system_category());
+    if (!owner.begin_sealing(state.content)) return fail(state, busy);
+    done = owner.files_.rename(state.path, owner.path_of(state.content));
+    if (done) done = owner.files_.sync_directory(owner.folder_);
+    const bool kept = owner.end_sealing(state.content, done.has_value(), state.size);
+    if (!done) return fail(state, done.error());
+    if (!kept) return fail(state, busy);
     state.sealed = true;
     state.file.reset();
-    owner.sealed(state.content, state.size);
     return {};
   }
 
@@ -116,9 +120,20 @@ std::unique_ptr<ContentWriter> ContentFiles::open(const QueueId& content) {
   return std::make_unique<ContentFileWriter>(*this, content);
 }
 
-void ContentFiles::sealed(const QueueId& content, std::uint64_t size) {
+/// False: a file of that name is about to be removed, and ours might go with it.
+bool ContentFiles::begin_sealing(const QueueId& content) {
   const std::lock_guard lock(mutex_);
-  sealed_[content] = size;
+  return !retired_.contains(content) && sealing_.try_emplace(content, false).second;
+}
+
+/// False: the file that it took the place of was given up meanwhile, perhaps after the renaming.
+bool ContentFiles::end_sealing(const QueueId& content, bool sealed, std::uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sealing_.find(content);
+  const bool kept = sealed && !found->second;
+  sealing_.erase(found);
+  if (kept) sealed_[content] = size;
+  return kept;
 }
 
 std::optional<std::uint64_t> ContentFiles::sealed_size(const QueueId& content) {
@@ -154,6 +169,9 @@ void ContentFiles::retire(const QueueId& content) {
   const std::lock_guard lock(mutex_);
   sealed_.erase(content);
   retired_.insert(content);
+  if (const auto sealing = sealing_.find(content); sealing != sealing_.end()) {
+    sealing->second = true;
+  }
 }
 
 void ContentFiles::remove(const QueueId& content) {

@@ -36,7 +36,8 @@ class ContentFiles {
  private:
   friend class ContentFileWriter;
   std::filesystem::path path_of(const QueueId& content) const;
-  void sealed(const QueueId& content, std::uint64_t size);
+  bool begin_sealing(const QueueId& content);
+  bool end_sealing(const QueueId& content, bool sealed, std::uint64_t size);
 
   FileSystem& files_;
   const std::filesystem::path folder_;
@@ -45,6 +46,7 @@ class ContentFiles {
   std::mutex mutex_;
   std::unordered_map<QueueId, std::uint64_t> sealed_;  // sealed, not yet removed, since opening
   std::unordered_set<QueueId> retired_;                // about to be removed
+  std::unordered_map<QueueId, bool> sealing_;  // true: retired meanwhile, so the file may go
 };
 
 }  // namespace mansio::spool

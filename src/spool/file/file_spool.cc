@@ -37,6 +37,8 @@ class FileSpool final : public Spool {
     return store_.contents->open(content);
   }
 
+  void discard_content(const QueueId& content) override { committer_.discard(content); }
+
   std::unique_ptr<AttemptMark> mark_attempt(const QueueId& id,
                                             std::span<const std::uint32_t> recipients,
                                             std::uint32_t attempt, bool durable) override {

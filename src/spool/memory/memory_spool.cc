@@ -157,6 +157,7 @@ class MemorySpool final : public Spool {
 
   void submit(std::vector<Request> requests, CompletionSink& sink) override;
   std::unique_ptr<ContentWriter> open_content(const QueueId& content_id) override;
+  void discard_content(const QueueId& content_id) override;
   std::unique_ptr<AttemptMark> mark_attempt(const QueueId& id,
                                             std::span<const std::uint32_t> recipients,
                                             std::uint32_t attempt, bool durable) override;
@@ -231,6 +232,14 @@ void MemorySpool::submit(std::vector<Request> requests, CompletionSink& sink) {
 
 std::unique_ptr<ContentWriter> MemorySpool::open_content(const QueueId& content_id) {
   return std::make_unique<MemoryContentWriter>(store_, options_, content_id);
+}
+
+void MemorySpool::discard_content(const QueueId& content_id) {
+  const std::lock_guard lock(store_->mutex);
+  const auto found = store_->contents.find(content_id);
+  if (found == store_->contents.end() || found->second.references > 0) return;
+  store_->give_back(found->second.octets->size());
+  store_->contents.erase(found);
 }
 
 std::unique_ptr<AttemptMark> MemorySpool::mark_attempt(const QueueId& id,
