@@ -89,7 +89,9 @@ Returned returned_part(const Message& original, bool tells_of_failure, Returned 
       break;
   }
   const bool fits = original.content.facts.size <= return_max;
-  if (wanted == Returned::full && !(tells_of_failure && fits)) return Returned::headers;
+  // A message inside a message may not be encoded, and the notice itself goes as text.
+  const bool binary = original.envelope.body == BodyType::binary_mime;
+  if (wanted == Returned::full && !(tells_of_failure && fits && !binary)) return Returned::headers;
   return wanted;
 }
 

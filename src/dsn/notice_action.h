@@ -46,7 +46,8 @@ NoticeDecision notice_action(const Message& original, std::uint32_t recipient,
 enum class Returned : std::uint8_t { nothing, headers, full };
 
 /// RET decides where the sender gave it, else `fallback`. In full only if the notice tells of a
-/// failure (RFC 3461 §4.3) and the content has at most `return_max` octets. Tells the caller what
+/// failure (RFC 3461 §4.3), and the content has at most `return_max` octets and is no BINARYMIME
+/// content, which a notice could not carry. Tells the caller what
 /// to load: nothing, the first min(header_size, return_max) octets, or everything.
 Returned returned_part(const Message& original, bool tells_of_failure, Returned fallback,
                        std::uint64_t return_max);

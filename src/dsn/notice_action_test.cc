@@ -220,6 +220,14 @@ TEST(ReturnedPart, N8_FullOnlyForFailuresAndUpToTheLimit) {
   EXPECT_EQ(part(true, Returned::nothing, 1000), Returned::headers);
 }
 
+TEST(ReturnedPart, NeverReturnsBinaryContent_R48) {
+  Message message = message_with({});
+  message.envelope.dsn_return = DsnReturn::full;
+  EXPECT_EQ(returned_part(message, true, Returned::full, 1000), Returned::full);
+  message.envelope.body = BodyType::binary_mime;
+  EXPECT_EQ(returned_part(message, true, Returned::full, 1000), Returned::headers);
+}
+
 TEST(IsBulk, KnowsListsAndPrecedence) {
   EXPECT_TRUE(is_bulk("From: a@b\r\nList-Id: <x>\r\n\r\n"));
   EXPECT_TRUE(is_bulk("LIST-Unsubscribe: <mailto:x@y>\r\n\r\n"));
