@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (valid_original_recipient(text, true)) {
     const std::string ascii = ascii_original_recipient(text);
     MANSIO_ASSERT(is_ascii(ascii) && !has_controls(ascii));
-    MANSIO_ASSERT(ascii.size() > 500 || valid_original_recipient(ascii, false));
+    MANSIO_ASSERT(ascii.size() > 500 || valid_original_recipient(ascii, true));
   }
   return 0;
 }
