@@ -43,6 +43,17 @@ void append_escape(char32_t character, std::string& out) {
   out += "\\x{" + hex + "}";
 }
 
+/// What xtext encodes: printable ASCII, and with `unicode` UTF-8, since Postfix knows no other form
+/// for the address type rfc822.
+bool is_printable(std::string_view text, bool unicode) {
+  while (!text.empty()) {
+    const auto character = take_utf8(text);
+    if (!character || *character < ' ' || *character == 0x7f) return false;
+    if (*character >= 0x80 && (!unicode || is_steering_character(*character))) return false;
+  }
+  return true;
+}
+
 bool valid_utf8_address(std::string_view text, bool unicode) {
   while (!text.empty()) {
     if (text.front() == '\\') {
@@ -73,8 +84,7 @@ bool valid_original_recipient(std::string_view value, bool unicode) {
     return valid_utf8_address(address, unicode);
   }
   const std::optional<std::string> decoded = from_xtext(address);
-  return decoded &&
-         std::all_of(decoded->begin(), decoded->end(), [](char c) { return c >= ' ' && c <= '~'; });
+  return decoded && is_printable(*decoded, unicode);
 }
 
 std::string ascii_original_recipient(std::string_view value) {

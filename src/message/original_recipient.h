@@ -11,7 +11,8 @@ namespace mansio {
 
 /// True for what a RCPT may carry: a type, and an address of printable characters: in xtext, or for
 /// the type utf-8 with each other character as \x{HEX}. `unicode`: the transaction has SMTPUTF8, so
-/// that a utf-8 address may hold UTF-8 as it is. At most 500 octets.
+/// that a utf-8 address may hold UTF-8 as it is, and xtext may encode it, as Postfix does. At most
+/// 500 octets.
 bool valid_original_recipient(std::string_view value, bool unicode);
 
 /// `value` for a transaction without SMTPUTF8: UTF-8 of the type utf-8 becomes \x{HEX}.

@@ -10,11 +10,17 @@ TEST(OriginalRecipient, IsATypeAndAnAddressInXtext) {
   EXPECT_TRUE(valid_original_recipient("x-vendor;a+20b", false));
   for (const char* bad :
        {"", "user@x.example", ";user@x.example", "rfc822;", "rfc 822;a@b", "rfc822;a+2b@x",
-        "rfc822;a+@x", "rfc822;a=b@x", "rfc822;a+0D+0Ab@x", "rfc822;\u00FC@x", "rfc822;+C3+BC@x"}) {
+        "rfc822;a+@x", "rfc822;a=b@x", "rfc822;a+0D+0Ab@x", "rfc822;\u00FC@x", "rfc822;+C3+28@x",
+        "rfc822;+E2+80+AEa@x", "rfc822;a+7F@x"}) {
     EXPECT_FALSE(valid_original_recipient(bad, true)) << bad;
   }
   EXPECT_TRUE(valid_original_recipient("rfc822;" + std::string(493, 'a'), false));
   EXPECT_FALSE(valid_original_recipient("rfc822;" + std::string(494, 'a'), false));
+}
+
+TEST(OriginalRecipient, MayEncodeUtf8InXtextAsPostfixDoes) {
+  EXPECT_TRUE(valid_original_recipient("rfc822;bj+C3+B6rn@b+C3+BCcher.example", true));
+  EXPECT_FALSE(valid_original_recipient("rfc822;bj+C3+B6rn@b+C3+BCcher.example", false));
 }
 
 TEST(OriginalRecipient, MayBeUtf8InEitherForm_R54) {
