@@ -309,6 +309,20 @@ TEST_F(Notices, ReportAnExpiredRecipientWithItsLastReply) {
   EXPECT_EQ(one(read[1], "Diagnostic-Code"), "smtp; 451 4.3.0 Try later");
 }
 
+TEST_F(Notices, NameNoServerThatCouldNotBeReached) {
+  Disposition& disposition = failed[0].disposition;
+  disposition.outcome = Outcome::expired;
+  disposition.cause = Cause::lifetime;
+  disposition.stage = Stage::connect;
+  disposition.reply.code = 451;
+  disposition.reply.enhanced = {4, 4, 1};
+  disposition.reply.text = "cannot connect to 192.0.2.1:25: Connection refused";
+  const auto read = blocks();
+  EXPECT_THAT(read[1], Not(Contains(Key("Remote-MTA"))));
+  EXPECT_EQ(one(read[1], "Diagnostic-Code"),
+            "x-mansio; 451 4.4.1 cannot connect to 192.0.2.1:25: Connection refused");
+}
+
 TEST_F(Notices, DoNotCallAFindingOfOursAReply) {
   Disposition& disposition = failed[0].disposition;
   disposition.cause = Cause::dns;

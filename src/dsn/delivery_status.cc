@@ -89,7 +89,9 @@ EnhancedCode status_of(const Disposition& disposition) {
 bool peer_spoke(const Disposition& disposition) {
   const bool reply_kept = disposition.cause == Cause::reply || disposition.cause == Cause::tries ||
                           disposition.cause == Cause::lifetime;
-  return reply_kept && disposition.reply.code != 0 && !disposition.host.empty();
+  // Before there is a connection nobody can answer, whatever the end was called later.
+  const bool connected = disposition.stage != Stage::route && disposition.stage != Stage::connect;
+  return reply_kept && connected && disposition.reply.code != 0 && !disposition.host.empty();
 }
 
 std::string delivery_status(const NoticeRequest& request) {
