@@ -1,7 +1,6 @@
 """Destinations and routes: international domains, address literals, routes by sender, and what
 `mansio probe` says of them."""
 
-import json
 import smtplib
 import ssl
 
@@ -73,6 +72,7 @@ def test_a_route_by_sender_leads_elsewhere(internet):
     relay, special = internet.host("127.0.0.3"), internet.host("127.0.0.4")
     internet.daemon(tables={
         'route."*".sender."*@news.example"': {"next_hop": [f"127.0.0.3:{internet.port}"]},
+        'route."dest.example"': {"port": internet.port},
         'route."dest.example".sender."boss@sender.test"': {"next_hop": [f"127.0.0.4:{internet.port}"]}})
     for sender, host in ((SENDER, mx), ("boss@sender.test", special)):
         internet.delivered(internet.send("bob@dest.example", sender=sender))
@@ -146,7 +146,7 @@ def test_probe_shows_route_hosts_addresses_and_what_each_says(internet):
     first, second = report["addresses"]
     assert (first["host"], first["address"], first["preference"]) == (
         "mx.dest.example", f"127.0.0.2:{internet.port}", 10)
-    assert first["ok"] and first["greeting"].startswith("220 host.test.example")
+    assert first["ok"] and "host.test.example" in first["greeting"]
     assert "8BITMIME" in first["extensions"]
     assert (second["host"], second["ok"]) == ("down.dest.example", False) and "refused" in second["trouble"]
     assert any("127.0.0.9" in line for line in report["left_out"])
@@ -167,7 +167,7 @@ def test_probe_says_why_there_is_no_host(internet):
     internet.names("null MX 0 .")
     internet.daemon()
     for destination, final in (("null.example", True), ("unknown.example", True), ("dest.outside", False)):
-        report = json.loads(internet.node.command("probe", destination, "--json").stdout)
+        report = internet.probe(destination)
         assert report["addresses"] == [] and report["failure"], report
         assert report["failure_is_final"] == final, report
 

@@ -64,7 +64,7 @@ SITUATIONS = {
     "spam": Situation({"bob": ("5.7.1", None)}, answers={"dot": lambda _: "554 5.7.1 Message rejected as spam"}),
     "lmtp": Situation({"full": ("5.2.2", None)}, others=["bob"],
                       lmtp=lambda address: "552 5.2.2 <full> Quota exceeded" if "full" in address else None),
-    "operator": Situation({"bob": ("5.0.0", None)}, operator=True),
+    "operator": Situation({"bob": ("5.7.1", None)}, operator=True),
     "subject": Situation({"gone": ("5.1.1", "550 5.1.1 User unknown")}, content=EIGHT_BIT),
     "orcpt": Situation({"gone": ("5.1.1", "550 5.1.1 User unknown")},
                        recipient_options=["ORCPT=rfc822;ann+2Blist@orig.example"]),

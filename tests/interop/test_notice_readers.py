@@ -29,7 +29,7 @@ REASONS = {
     "mailbox-full": ("mailboxfull", "over_quota"),
     "mailbox-full-for-good": ("mailboxfull", "over_quota"),
     "host-not-found": ("hostunknown", "domain_error"),
-    "null-mx": ("notaccept", "domain_error"),
+    "null-mx": ("notaccept", "unknown"),
     "tls-required": ("onhold", "unknown"),
     "size": ("mesgtoobig", "over_quota"),
     "size-at-dot": ("mesgtoobig", "over_quota"),
