@@ -42,8 +42,9 @@ bool is_automatic_reply(const std::vector<Field>& header) {
 /// Whether the header is that of a mail server's own message.
 bool is_from_mail_system(const std::vector<Field>& header) {
   const std::string from = to_lower(field_value(header, "From"));
-  for (const std::string_view name : {"mailer-daemon", "mail delivery s", "postmaster@",
-                                      "microsoftexchange", "mail-daemon", "maildaemon"}) {
+  for (const std::string_view name :
+       {"mailer-daemon", "mail delivery s", "postmaster@", "microsoftexchange", "mdaemon",
+        "system administrator", "mail_service", "mail-daemon", "maildaemon"}) {
     if (from.find(name) != std::string::npos) return true;
   }
   return trim(field_value(header, "Return-Path")) == "<>";
@@ -52,9 +53,10 @@ bool is_from_mail_system(const std::vector<Field>& header) {
 bool subject_says_bounce(const std::vector<Field>& header) {
   const std::string subject = to_lower(field_value(header, "Subject"));
   for (const std::string_view word :
-       {"undeliver", "returned mail", "failure notice", "delivery fail", "delivery status",
-        "delivery notification", "mail delivery", "nondeliver", "non-deliver",
-        "delivery has failed"}) {
+       {"undeliver", "mail failed", "failed mail", "could not be delivered", "user unknown",
+        "delivery warning", "returning to sender", "returned mail", "failure notice",
+        "delivery fail", "delivery status", "delivery notification", "mail delivery", "nondeliver",
+        "non-deliver", "delivery has failed"}) {
     if (subject.find(word) != std::string::npos) return true;
   }
   return false;
@@ -130,6 +132,10 @@ class ReportReader::Collector final : public PartVisitor {
     report_.subject = one_line(field_value(header_, "Subject"), 300);
     if (trim(text_).empty() && !html_.empty()) text_ = text_of_html(html_);
     report_.first_line = first_line_of(text_);
+    if (report_type_ == "delivery-status" && !has_status_) {
+      // The parts did not show, as their boundary is wrong; the fields still say what they are.
+      has_status_ = read_delivery_status(text_, report_);
+    }
     TextFindings words = read_text(text_, field_value(header_, "X-Failed-Recipients"));
     report_.kind = decide(words);
     take_words(std::move(words));
@@ -186,7 +192,7 @@ class ReportReader::Collector final : public PartVisitor {
       return;  // fields say it better than words
     }
     report_.dialect = words.dialect.empty() ? "other" : std::move(words.dialect);
-    report_.recipients = std::move(words.recipients);
+    report_.recipients = std::move(words.recipients.empty() ? words.mentioned : words.recipients);
     if (!report_.recipients.empty()) return;
     // Somebody failed, and only the one who gave out the return address knows who.
     RecipientReport& nameless = report_.recipients.emplace_back();

@@ -155,8 +155,9 @@ TEST(ReportReader, FindsTheReportDespiteABrokenBoundary) {
     text.replace(at, 14, "\r\n--=_forntier");
   }
   const Report report = read_report(text);
-  EXPECT_EQ(report.kind, ReportKind::bounce);
-  EXPECT_EQ(report.recipients.size(), 1u);  // nobody can say where the parts are
+  EXPECT_EQ(report.kind, ReportKind::delivery_status);
+  ASSERT_EQ(report.recipients.size(), 3u);
+  EXPECT_EQ(report.recipients[0].final_recipient, "ann@pop.receiver.example");
 }
 
 // ---- words ------------------------------------------------------------------------------------
@@ -422,6 +423,21 @@ TEST(ReportReader, NamesEveryRecipientOfABounceInWords) {
   EXPECT_EQ(report.recipients[0].status.to_string(), "5.1.1");
   EXPECT_EQ(report.recipients[1].final_recipient, "b@y.example");
   EXPECT_EQ(report.recipients[1].status.to_string(), "5.1.2");
+}
+
+TEST(ReportReader, TakesAddressesOfABounceFromWhereverTheyStand) {
+  const Report report = read_report(
+      mail({"From: System Administrator <postmaster@x.example>", "Subject: Undelivered mail", "",
+            "Sorry. The letter to 'ann@dest.example', which came today,",
+            "was over quota. Ask postmaster@x.example.", "", "---- START OF RETURNED MESSAGE ----",
+            "From: nobody@else.example"}));
+  EXPECT_EQ(report.kind, ReportKind::bounce);
+  ASSERT_EQ(report.recipients.size(), 1u);
+  EXPECT_EQ(report.recipients[0].final_recipient, "ann@dest.example");
+  EXPECT_EQ(report.recipients[0].status.to_string(), "5.2.2");
+  // In the words of a person the same says nothing.
+  EXPECT_EQ(read_report(mail({"From: ann@dest.example", "", "I wrote to bob@x.example."})).kind,
+            ReportKind::other);
 }
 
 // ---- what is no bounce ------------------------------------------------------------------------

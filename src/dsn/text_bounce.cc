@@ -22,6 +22,8 @@ using enum ReportAction;
 
 /// The first that stands in a text decides. Blanks stand for any run of blanks and line ends.
 constexpr Phrase phrases[] = {
+    {"this is a warning only", "other", delayed},
+    {"has been postponed due to", "other", delayed},
     {"this is the qmail-send program", "qmail", failed},
     {"this is a permanent error; i've given up", "qmail", failed},
     {"warning: message still undelivered", "sendmail", delayed},
@@ -51,7 +53,20 @@ constexpr Phrase phrases[] = {
     {"could not be delivered to one or more", "other", failed},
     {"delivery to the following recipients failed", "other", failed},
     {"the following recipients could not be reached", "other", failed},
+    {"a message that you sent was rejected", "exim", failed},
+    {"did not reach the following recipient", "exchange", failed},
+    {"failed recipient", "other", failed},
     {"undeliverable message", "other", failed},
+    {"undeliverable address", "other", failed},
+    {"unable to deliver message to", "other", failed},
+    {"unable to deliver your message", "other", failed},
+    {"could not deliver message to", "other", failed},
+    {"message not delivered to", "other", failed},
+    {"message has not been delivered", "other", failed},
+    {"cannot be delivered to the following", "other", failed},
+    {"no valid recipients were found", "other", failed},
+    {"has been returned because", "other", failed},
+    {"invalid final delivery", "other", failed},
     {"your message was not delivered", "other", failed},
     {"your message could not be delivered", "other", failed},
     {"delivery to the following recipients was aborted", "other", failed},
@@ -64,15 +79,23 @@ constexpr std::string_view copy_marks[] = {
     "below this line is a copy of the message",
     "this is a copy of the message",
     "this is a copy of your message",
+    "here is a copy of",
+    "copy of the original message",
     "original message follows",
-    "message header follows",
-    "unsent message follows",
+    "original message as received",
     "original message headers",
+    "- original message -",
     "headers of the original message",
+    "message header follows",
+    "message text follows",
+    "unsent message follows",
     "undelivered message follows",
-    "----- original message -----",
-    "----- message header follows",
     "returned message follows",
+    "returned mail follows",
+    "start of returned message",
+    "- returned mail -",
+    "lines of the message follow",
+    "lines of your original message",
 };
 
 /// The host that speaks stands behind these.
@@ -223,6 +246,7 @@ struct Start {
 
 /// "<a@b>: reason", "<a@b>... reason", "a@b", "a@b:", "a@b (a@b)", "a@b: reason".
 std::optional<Start> recipient_start(std::string_view line) {
+  if (line.starts_with("* ") || line.starts_with("- ")) line = trim(line.substr(2));
   if (line.starts_with('<')) {
     const std::size_t close = line.find('>');
     if (close == std::string_view::npos) return std::nullopt;
@@ -257,7 +281,14 @@ std::string_view address_inside(std::string_view line) {
     line.remove_prefix(std::min(end + 1, line.size()));
     const std::size_t open = word.find('<');
     if (open != std::string_view::npos) word = word.substr(open + 1, word.find('>') - open - 1);
-    while (!word.empty() && (word.back() == '.' || word.back() == ':')) word.remove_suffix(1);
+    constexpr std::string_view around = "'\"()[]{}!?";
+    while (!word.empty() && around.find(word.front()) != std::string_view::npos) {
+      word.remove_prefix(1);
+    }
+    while (!word.empty() && (word.back() == '.' || word.back() == ':' ||
+                             around.find(word.back()) != std::string_view::npos)) {
+      word.remove_suffix(1);
+    }
     if (is_address(word)) return word;
   }
   return {};
@@ -361,6 +392,30 @@ void read_sentence(std::string_view text, Recipients& recipients) {
         add_reason(*found, rest.substr(word.size()));
       }
       return;
+    }
+  }
+}
+
+/// True for the addresses of those who write bounces, not of those whom they are about.
+bool is_of_staff(std::string_view address) {
+  const std::string local = to_lower(address.substr(0, address.rfind('@')));
+  return local == "mailer-daemon" || local == "postmaster" || local == "abuse" ||
+         local == "support" || local == "helpdesk" || local == "root";
+}
+
+/// The addresses of a text, each with the line that it stands in and the one below as the reason.
+void read_mentioned(const std::vector<Line>& lines, Recipients& recipients) {
+  constexpr std::size_t mentioned_max = 10;
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < lines.size() && found < mentioned_max; ++i) {
+    const std::string_view address = address_inside(lines[i].text);
+    if (address.empty() || is_of_staff(address)) continue;
+    RecipientReport* recipient = recipients.find_or_add(address);
+    if (recipient == nullptr || !recipient->diagnostic.empty()) continue;
+    ++found;
+    add_reason(*recipient, lines[i].text);
+    if (i + 1 < lines.size() && address_inside(lines[i + 1].text).empty()) {
+      add_reason(*recipient, lines[i + 1].text);
     }
   }
 }
@@ -487,15 +542,22 @@ TextFindings read_text(std::string_view text, std::string_view failed_recipients
   found.reporting_mta = one_line(host_behind(text, host_marks), 255);
 
   Recipients recipients;
-  read_recipients(lines_of(text), recipients);
+  const std::vector<Line> lines = lines_of(text);
+  read_recipients(lines, recipients);
   for (const std::string_view item : split(failed_recipients.substr(0, 8192), ',')) {
     if (is_address(trim(item))) recipients.find_or_add(trim(item));
   }
   if (recipients.empty()) read_sentence(text, recipients);
   found.recipients = recipients.take();
+  if (found.recipients.empty()) {
+    Recipients mentioned;
+    read_mentioned(lines, mentioned);
+    found.mentioned = mentioned.take();
+  }
   const ReportAction action = found.action == unknown ? failed : found.action;
   const Whole whole(text);
   for (RecipientReport& recipient : found.recipients) complete(recipient, action, whole);
+  for (RecipientReport& recipient : found.mentioned) complete(recipient, action, whole);
   return found;
 }
 

@@ -18,6 +18,9 @@ struct TextFindings {
   std::string reporting_mta;
   std::string original_message_id;
   std::vector<RecipientReport> recipients;  ///< at most text_recipients_max
+  /// Addresses that stand anywhere in the text: to be asked only where it is a bounce for sure and
+  /// `recipients` is empty.
+  std::vector<RecipientReport> mentioned;
 };
 
 inline constexpr std::size_t text_recipients_max = 100;
