@@ -129,28 +129,45 @@ MxChoice Routes::choose(const std::string& domain, const dns::MxAnswer& answer) 
   return choose_mx(domain, answer, ourselves_, *random_);
 }
 
-Task<void> Routes::find_by_mx(RouteResult& result, std::string domain, AddressRules rules) {
-  AddressChoice found;
-  if (domain.starts_with('[')) {
-    result.how = "address literal";
-    found = choose_literal(domain, rules, ourselves_);
-  } else {
-    auto asking = resolver_->mx(domain);
-    const dns::MxAnswer answer = co_await std::move(asking);
-    MxChoice choice = choose(domain, answer);
-    result.how = choice.how;
-    result.left_out = std::move(choice.left_out);
-    if (choice.failure) {
-      result.failure = std::move(choice.failure);
-      co_return;
-    }
-    auto looking_up = look_up_all(resolver_, std::move(choice.hosts), rules.families);
-    const std::vector<HostAnswers> answers = co_await std::move(looking_up);
-    found = choose_addresses(domain, choice.how, answers, rules, ourselves_);
-  }
+/// From MX records to addresses.
+Task<void> Routes::find_hosts(RouteResult& result, std::string domain, AddressRules rules,
+                              dns::MxAnswer answer) {
+  MxChoice choice = choose(domain, answer);
+  result.how = choice.how;
+  result.left_out = std::move(choice.left_out);
+  result.failure = std::move(choice.failure);
+  if (result.failure) co_return;
+  auto looking_up = look_up_all(resolver_, std::move(choice.hosts), rules.families);
+  const std::vector<HostAnswers> answers = co_await std::move(looking_up);
+  AddressChoice found = choose_addresses(domain, choice.how, answers, rules, ourselves_);
   result.route.hosts = std::move(found.hosts);
   result.failure = std::move(found.failure);
   for (std::string& line : found.left_out) result.left_out.push_back(std::move(line));
+}
+
+Task<void> Routes::find_by_mx(RouteResult& result, std::string domain, AddressRules rules) {
+  if (domain.starts_with('[')) {
+    result.how = "address literal";
+    AddressChoice found = choose_literal(domain, rules, ourselves_);
+    result.route.hosts = std::move(found.hosts);
+    result.failure = std::move(found.failure);
+    result.left_out = std::move(found.left_out);
+    co_return;
+  }
+  auto asking = resolver_->mx(domain);
+  dns::MxAnswer answer = co_await std::move(asking);
+  auto finding = find_hosts(result, domain, rules, std::move(answer));
+  co_await std::move(finding);
+  const bool unusable = result.how == "mx" && result.failure &&
+                        result.failure->outcome == Outcome::failed &&
+                        result.failure->reply.code != 556;  // a null MX needs nothing beside it
+  if (!unusable) co_return;
+  // MX records that are still kept may name hosts that the zone has given up since: before mail
+  // fails by them, the zone itself is asked.
+  auto asking_now = resolver_->mx_now(domain);
+  answer = co_await std::move(asking_now);
+  auto finding_again = find_hosts(result, domain, rules, std::move(answer));
+  co_await std::move(finding_again);
 }
 
 /// Hops that are names are looked up; what the operator wrote is used, whatever address it has.

@@ -27,6 +27,8 @@ class Routes final : public RouteSource {
 
  private:
   Task<void> find_by_mx(RouteResult& result, std::string domain, AddressRules rules);
+  Task<void> find_hosts(RouteResult& result, std::string domain, AddressRules rules,
+                        dns::MxAnswer answer);
   Task<void> find_next_hops(RouteResult& result, const settings::Route& route, Families families);
   MxChoice choose(const std::string& domain, const dns::MxAnswer& answer);
 

@@ -270,6 +270,19 @@ TEST(Routes, R30_with_MX_records_the_address_of_the_domain_is_never_used) {
   EXPECT_EQ(kit.resolver->address_calls("b.example"), 0u);
 }
 
+TEST(Routes, MailDoesNotFailByMXRecordsThatTheZoneHasGivenUp) {
+  MxKit kit;
+  kit.resolver->set_mx("b.example", {{10, "old.b.example"}});
+  kit.resolver->set_mx_now("b.example", {{10, "new.b.example"}});
+  kit.resolver->set_addresses("new.b.example", {"192.0.2.2"});
+  EXPECT_THAT(hosts_of(kit.find("b.example")), ElementsAre("new.b.example=192.0.2.2:25"));
+  // Where the records are of use, nobody asks twice.
+  kit.resolver->set_addresses("old.b.example", {"192.0.2.3"});
+  const std::size_t before = kit.resolver->mx_calls("b.example");
+  EXPECT_THAT(hosts_of(kit.find("b.example")), ElementsAre("old.b.example=192.0.2.3:25"));
+  EXPECT_EQ(kit.resolver->mx_calls("b.example"), before + 1);
+}
+
 TEST(Routes, I29_localhost_as_MX_is_refused_unless_allowed) {
   MxKit kit;
   kit.resolver->set_mx("b.example", {{10, "localhost"}});

@@ -56,6 +56,9 @@ class Resolver {
   virtual ~Resolver() = default;
   /// A CNAME of the domain itself is followed (RFC 5321 §5.1).
   virtual Task<MxAnswer> mx(std::string domain) = 0;
+  /// The same past the cache. For a finding that would end mail and rests on several answers: they
+  /// may be of different age, and belong together no more.
+  virtual Task<MxAnswer> mx_now(std::string domain) = 0;
   /// The hosts file of the machine comes first.
   virtual Task<AddressAnswer> addresses(std::string host, Family family) = 0;
 };

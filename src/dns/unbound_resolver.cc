@@ -40,7 +40,9 @@ void require(int error, const std::string& what) {
   if (error != 0) throw std::runtime_error("DNS: " + what + ": " + ub_strerror(error));
 }
 
-Context make_context(const UnboundOptions& options) {
+enum class Caching : std::uint8_t { by_ttl, none };
+
+Context make_context(const UnboundOptions& options, Caching caching) {
   Context context(ub_ctx_create());
   if (!context) throw std::runtime_error("DNS: no memory for a resolver");
   // What libunbound would write to standard error is in the answers too.
@@ -61,6 +63,14 @@ Context make_context(const UnboundOptions& options) {
   };
   for (const auto& [key, value] : settings) {
     require(ub_ctx_set_option(context.get(), key, value), std::string(key) + " " + value);
+  }
+  if (caching == Caching::none) {
+    for (const char* key : {"cache-max-ttl:", "cache-max-negative-ttl:"}) {
+      require(ub_ctx_set_option(context.get(), key, "0"), key);
+    }
+    for (const char* key : {"msg-cache-size:", "rrset-cache-size:"}) {
+      require(ub_ctx_set_option(context.get(), key, "256k"), key);
+    }
   }
   for (const std::string& server : options.servers) {
     require(ub_ctx_set_fwd(context.get(), server.c_str()), "the server \"" + server + "\"");
@@ -150,11 +160,12 @@ struct Waiter {
 /// The part that lives until the last lookup has let go of it. State is confined to `executor_`.
 class UnboundResolver::Engine : public std::enable_shared_from_this<Engine> {
  public:
-  Engine(UnboundOptions options, Clock& clock, boost::asio::any_io_executor executor)
+  Engine(UnboundOptions options, Caching caching, Clock& clock,
+         boost::asio::any_io_executor executor)
       : options_(std::move(options)),
         clock_(clock),
         executor_(std::move(executor)),
-        context_(make_context(options_)),
+        context_(make_context(options_, caching)),
         readable_(executor_) {
     if (!options_.hosts_file.empty()) hosts_ = parse_hosts(read_file(options_.hosts_file));
     const int descriptor = ub_fd(context_.get());
@@ -326,20 +337,34 @@ class UnboundResolver::Engine : public std::enable_shared_from_this<Engine> {
 
 UnboundResolver::UnboundResolver(UnboundOptions options, Clock& clock,
                                  boost::asio::any_io_executor executor)
-    : engine_(std::make_shared<Engine>(std::move(options), clock, std::move(executor))) {
+    : engine_(std::make_shared<Engine>(options, Caching::by_ttl, clock, executor)) {
+  options.hosts_file.clear();
+  uncached_ = std::make_shared<Engine>(std::move(options), Caching::none, clock, executor);
   engine_->begin();
+  uncached_->begin();
 }
 
-UnboundResolver::~UnboundResolver() { engine_->end(); }
+UnboundResolver::~UnboundResolver() {
+  engine_->end();
+  uncached_->end();
+}
 
 Task<MxAnswer> UnboundResolver::mx(std::string domain) {
+  return mx_from(engine_, std::move(domain));
+}
+
+Task<MxAnswer> UnboundResolver::mx_now(std::string domain) {
+  return mx_from(uncached_, std::move(domain));
+}
+
+Task<MxAnswer> UnboundResolver::mx_from(std::shared_ptr<Engine> engine, std::string domain) {
   if (!can_be_asked(domain)) {
     MxAnswer none;
     none.status = Status::no_domain;
     none.why = "not a domain name";
     co_return none;
   }
-  auto asking = Engine::ask(engine_, to_lower(domain), type_mx);
+  auto asking = Engine::ask(std::move(engine), to_lower(domain), type_mx);
   const auto raw = co_await std::move(asking);
   co_return mx_answer(*raw);
 }

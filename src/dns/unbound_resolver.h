@@ -7,7 +7,8 @@
 //   with libunbound, at most `waiting_max` wait for one of these places; beyond that the answer is
 //   `temporary`. Whoever waits does so until its deadline: a lookup that is given up goes on and
 //   fills the cache.
-//   Cached answers hold for their TTL; nothing is served beyond it.
+//   Cached answers hold for their TTL; nothing is served beyond it. mx_now() has a context of its
+//   own that keeps nothing.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -43,6 +44,7 @@ class UnboundResolver final : public Resolver {
   UnboundResolver& operator=(const UnboundResolver&) = delete;
 
   Task<MxAnswer> mx(std::string domain) override;
+  Task<MxAnswer> mx_now(std::string domain) override;
   Task<AddressAnswer> addresses(std::string host, Family family) override;
 
   /// Lookups that were handed to libunbound so far.
@@ -50,7 +52,10 @@ class UnboundResolver final : public Resolver {
 
  private:
   class Engine;
+  static Task<MxAnswer> mx_from(std::shared_ptr<Engine> engine, std::string domain);
+
   std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Engine> uncached_;  ///< keeps nothing; idle until mx_now()
 };
 
 }  // namespace mansio::dns

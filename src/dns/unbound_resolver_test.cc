@@ -260,6 +260,16 @@ TEST_F(UnboundResolverTest, AnswersAreCachedAsLongAsTheyHold) {
   EXPECT_EQ(server.asked("brief.example", mx), 3);  // TTL 0
 }
 
+TEST_F(UnboundResolverTest, WhatIsWantedNowIsAskedPastTheCache) {
+  server.set("kept.example", mx, {0, 300, {{mx, two(1) + wire("old.example")}}});
+  EXPECT_EQ(ask_mx("kept.example").status, Status::found);
+  for (const char* name : {"old.example", "new.example"}) {
+    server.set("kept.example", mx, {0, 300, {{mx, two(1) + wire(name)}}});
+    EXPECT_EQ(start(make().mx_now("kept.example")).get().records[0].host, name);
+    EXPECT_EQ(ask_mx("kept.example").records[0].host, "old.example");
+  }
+}
+
 TEST_F(UnboundResolverTest, LookupsForOneNameAreOneLookup) {
   NameServer::Reply silent;
   silent.silent = true;

@@ -333,8 +333,10 @@ Section route() {
       .nested_sentence =
           "A route of its own, with the same keys and defaults, for the mail of some senders to "
           "these destinations. The pattern is an address, `*@domain`, `*@*.suffix`, or `<>` for "
-          "the null reverse-path; the most specific one holds, inside the most specific route. It "
-          "is chosen when the mail is accepted."};
+          "the null reverse-path; the most specific one holds, inside the most specific route. "
+          "Mail "
+          "of other senders goes by the route itself or, if there is no such table, by a less "
+          "specific one. It is chosen when the mail is accepted."};
   section.add = [](Settings& settings, const std::string& name) -> void* {
     Route& added = settings.routes.emplace_back();
     added.pattern = name;
@@ -409,8 +411,7 @@ Section notify() {
   options.add("delay_bulk", &Notify::delay_bulk,
               "Also about mail to many: with a List-* field, or Precedence bulk, list or junk.");
   options
-      .add("lifetime", &Notify::lifetime,
-           "How long a notice itself is tried before it is dropped.")
+      .add("lifetime", &Notify::lifetime, "How long a notice itself is tried before it is dropped.")
       .at_least(0.001);
   options
       .add("return", &Notify::return_content,
@@ -433,8 +434,10 @@ Section notify() {
   options.add("double_bounce", &Notify::double_bounce,
               "A notice to a sender that itself fails goes to `postmaster`, once.");
   return {.name = "notify",
-          .sentence = "Notices (RFC 3464) to senders: of mail that failed or waits, and of success where it was "
-                      "asked for.",
+          .sentence =
+              "Notices (RFC 3464) to senders: of mail that failed or waits, and of success where "
+              "it was "
+              "asked for.",
           .options = options.take(),
           .add = single(&Settings::notify),
           .each = visit_single(&Settings::notify)};

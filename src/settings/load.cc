@@ -216,13 +216,23 @@ class Reader {
         report_at(item_line, path,
                   "found the same pattern twice (case does not matter); expected it once");
       } else {
-        read_table(section, path, *table, item_line, section.add(loaded_.settings, name));
+        if (!holds_nested_only(section, *table, item_line)) {
+          read_table(section, path, *table, item_line, section.add(loaded_.settings, name));
+        }
         const auto* nested = section.nested.empty() ? nullptr : table->get(section.nested);
         if (nested != nullptr) {
           read_nested(section, path, name, *nested, nested->source().begin.line);
         }
       }
     }
+  }
+
+  /// [route."x".sender."y"] without a [route."x"]: TOML makes that table of itself, and it is no
+  /// route for other senders.
+  static bool holds_nested_only(const Section& section, const toml::table& table, unsigned line) {
+    if (section.nested.empty() || table.size() != 1 || table.is_inline()) return false;
+    const auto only = table.begin();
+    return only->first.str() == section.nested && only->first.source().begin.line == line;
   }
 
   /// [route."PATTERN".sender."SENDER"], whose tables have the options of the section again.

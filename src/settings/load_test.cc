@@ -188,6 +188,21 @@ TEST(Load, TheMostSpecificSenderInsideTheMostSpecificRouteHolds) {
   EXPECT_EQ(route_for(settings, "a.test")->next_hop[0].address, "127.0.0.1");
 }
 
+TEST(Load, ATableForASenderAloneIsNoRouteForOthers) {
+  const Settings settings =
+      parsed(std::string(least) +
+             "[route.\"c.test\".sender.\"boss@news.example\"]\nnext_hop = [\"198.51.100.6\"]\n" +
+             "[route.\"*\".sender.\"*@news.example\"]\nnext_hop = [\"198.51.100.7\"]\n" +
+             "[route.\"d.test\"]\n" +
+             "[route.\"d.test\".sender.\"boss@news.example\"]\nnext_hop = [\"198.51.100.8\"]\n");
+  EXPECT_EQ(hop_for(settings, "c.test", "boss@news.example"), "198.51.100.6");
+  EXPECT_EQ(hop_for(settings, "c.test", "x@news.example"), "198.51.100.7");
+  EXPECT_EQ(hop_for(settings, "c.test", "x@b.org"), "127.0.0.1");
+  EXPECT_EQ(route_for(settings, "c.test")->pattern, "*");
+  EXPECT_EQ(hop_for(settings, "d.test", "boss@news.example"), "198.51.100.8");
+  EXPECT_EQ(hop_for(settings, "d.test", "x@news.example"), "");
+}
+
 TEST(Load, ALaneWhoseSenderTableIsGoneTakesTheRouteForAll) {
   const Settings before = parsed(std::string(least) + of_senders);
   const LaneKey lane{"a.test", binding_for(before, "a.test", Address{"x", "news.example"})};

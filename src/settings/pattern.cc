@@ -1,8 +1,11 @@
 #include "settings/pattern.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "base/text.h"
 #include "message/address.h"
@@ -34,13 +37,29 @@ std::string canonical_sender(const Address& reverse_path) {
   return to_lower(reverse_path.local) + "@" + destination_of(reverse_path, "");
 }
 
-/// The table [route."PATTERN".sender."SENDER"]; null: there is none.
-const Route* sender_route(const Settings& settings, std::string_view pattern,
-                          std::string_view sender) {
+/// The tables of one destination pattern.
+struct RouteGroup {
+  const Route* general = nullptr;  ///< null: it has tables for senders only
+  std::vector<const Route*> of_senders;
+};
+
+/// The groups whose pattern fits the destination, the most specific first.
+std::vector<RouteGroup> groups_for(const Settings& settings, std::string_view destination) {
+  const std::string wanted = to_lower(destination);
+  std::map<std::size_t, RouteGroup, std::greater<>> by_fit;
   for (const Route& route : settings.routes) {
-    if (!route.sender.empty() && route.pattern == pattern && route.sender == sender) return &route;
+    const std::size_t fit = pattern_fit(route.pattern, wanted);
+    if (fit == 0) continue;
+    RouteGroup& group = by_fit[fit];
+    if (!route.sender.empty()) {
+      group.of_senders.push_back(&route);
+    } else if (group.general == nullptr) {
+      group.general = &route;
+    }
   }
-  return nullptr;
+  std::vector<RouteGroup> groups;
+  for (auto& [fit, group] : by_fit) groups.push_back(std::move(group));
+  return groups;
 }
 
 }  // namespace
@@ -106,48 +125,45 @@ std::size_t sender_fit(std::string_view pattern, std::string_view sender) {
 }
 
 const Route* route_for(const Settings& settings, std::string_view destination) {
-  const std::string wanted = to_lower(destination);
-  const Route* best = nullptr;
-  std::size_t best_fit = 0;
-  for (const Route& route : settings.routes) {
-    const std::size_t fit = route.sender.empty() ? pattern_fit(route.pattern, wanted) : 0;
-    if (fit > best_fit) {
-      best = &route;
-      best_fit = fit;
-    }
+  for (const RouteGroup& group : groups_for(settings, destination)) {
+    if (group.general != nullptr) return group.general;
   }
-  return best;
+  return nullptr;
 }
 
 std::string binding_for(const Settings& settings, std::string_view destination,
                         const Address& reverse_path) {
-  const Route* general = route_for(settings, destination);
-  if (general == nullptr) return LaneKey{}.binding;
   const std::string sender = canonical_sender(reverse_path);
-  const Route* best = nullptr;
-  std::size_t best_fit = 0;
-  for (const Route& route : settings.routes) {
-    if (route.sender.empty() || route.pattern != general->pattern) continue;
-    const std::size_t fit = sender_fit(route.sender, sender);
-    if (fit > best_fit) {
-      best = &route;
-      best_fit = fit;
+  for (const RouteGroup& group : groups_for(settings, destination)) {
+    const Route* best = nullptr;
+    std::size_t best_fit = 0;
+    for (const Route* route : group.of_senders) {
+      const std::size_t fit = sender_fit(route->sender, sender);
+      if (fit > best_fit) {
+        best = route;
+        best_fit = fit;
+      }
     }
+    if (best != nullptr) return std::string(sender_binding) + best->sender;
+    if (group.general != nullptr) break;
   }
-  return best == nullptr ? LaneKey{}.binding : std::string(sender_binding) + best->sender;
+  return LaneKey{}.binding;
 }
 
 const Route* route_for(const Settings& settings, const LaneKey& lane) {
-  const Route* general = route_for(settings, lane.destination);
-  if (general == nullptr) return nullptr;
-  const std::string_view binding = lane.binding;
-  const Route* special = nullptr;
-  if (binding.starts_with(sender_binding)) {
-    special = sender_route(settings, general->pattern, binding.substr(sender_binding.size()));
-  } else if (binding == notices_binding) {
-    special = sender_route(settings, general->pattern, null_path);
+  std::string_view sender;
+  if (std::string_view(lane.binding).starts_with(sender_binding)) {
+    sender = std::string_view(lane.binding).substr(sender_binding.size());
+  } else if (lane.binding == notices_binding) {
+    sender = null_path;
   }
-  return special == nullptr ? general : special;
+  for (const RouteGroup& group : groups_for(settings, lane.destination)) {
+    for (const Route* route : group.of_senders) {
+      if (route->sender == sender) return route;
+    }
+    if (group.general != nullptr) return group.general;
+  }
+  return nullptr;
 }
 
 std::string channel_type(const Settings& settings, std::string_view name) {

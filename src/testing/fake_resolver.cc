@@ -8,6 +8,10 @@ void FakeResolver::set_mx(const std::string& domain, std::vector<dns::MxRecord> 
   names_[domain].mx = std::move(records);
 }
 
+void FakeResolver::set_mx_now(const std::string& domain, std::vector<dns::MxRecord> records) {
+  names_[domain].mx_now = std::move(records);
+}
+
 void FakeResolver::set_addresses(const std::string& host,
                                  const std::vector<std::string>& addresses) {
   Name& name = names_[host];
@@ -71,6 +75,14 @@ Task<dns::MxAnswer> FakeResolver::mx(std::string domain) {
   if (name.mx_status) answer.status = *name.mx_status;
   if (answer.status == dns::Status::found) answer.records = name.mx;
   answer.why = answer.status == dns::Status::found ? "" : name.why;
+  co_return answer;
+}
+
+Task<dns::MxAnswer> FakeResolver::mx_now(std::string domain) {
+  auto asking = mx(domain);
+  dns::MxAnswer answer = co_await std::move(asking);
+  const auto found = names_.find(domain);
+  if (found != names_.end() && found->second.mx_now) answer.records = *found->second.mx_now;
   co_return answer;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,8 @@ class FakeResolver final : public dns::Resolver {
   explicit FakeResolver(Clock* clock = nullptr) : clock_(clock) {}
 
   void set_mx(const std::string& domain, std::vector<dns::MxRecord> records);
+  /// What mx_now() gives, where mx() is to be the older answer.
+  void set_mx_now(const std::string& domain, std::vector<dns::MxRecord> records);
   /// IPv4 and IPv6 addresses together, told apart by their form.
   void set_addresses(const std::string& host, const std::vector<std::string>& addresses);
   /// The answer to every question about the name, whatever records it has.
@@ -40,6 +43,7 @@ class FakeResolver final : public dns::Resolver {
   std::size_t calls() const { return calls_; }
 
   Task<dns::MxAnswer> mx(std::string domain) override;
+  Task<dns::MxAnswer> mx_now(std::string domain) override;
   Task<dns::AddressAnswer> addresses(std::string host, dns::Family family) override;
 
  private:
@@ -48,6 +52,7 @@ class FakeResolver final : public dns::Resolver {
     std::map<dns::Family, dns::Status> address_status;
     std::string why;
     std::vector<dns::MxRecord> mx;
+    std::optional<std::vector<dns::MxRecord>> mx_now;
     std::map<dns::Family, std::vector<std::string>> addresses;
     Duration delay{};
   };
