@@ -76,9 +76,15 @@ SITUATIONS = {
                                 answers={"mail": lambda path: "553 5.1.8 Sender domain does not exist" if path else None}),
 }
 
-INTERNATIONAL = {
-    "smtputf8": Situation({"björn": ("5.6.7", None)}, content=EIGHT_BIT, extensions=("PIPELINING", "8BITMIME"),
-                          mail_options=["SMTPUTF8"]),
+# What is no failure, and what has no ASCII form.
+OTHERS = {
+    "delayed": Situation({"bob": ("4.7.1", "451 4.7.1 Greylisted, please come back later")}, action="delayed",
+                         recipient_options=["NOTIFY=DELAY"]),
+    "relayed": Situation({"bob": ("2.0.0", None)}, action="relayed", recipient_options=["NOTIFY=SUCCESS"]),
+    "delivered": Situation({"bob": ("2.0.0", None)}, action="delivered", lmtp=lambda _: None,
+                           recipient_options=["NOTIFY=SUCCESS"]),
+    "international": Situation({"björn": ("5.6.7", None)}, content=EIGHT_BIT,
+                               extensions=("PIPELINING", "8BITMIME"), mail_options=["SMTPUTF8"]),
 }
 
 

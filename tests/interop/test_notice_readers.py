@@ -18,7 +18,7 @@ import subprocess
 import pytest
 from flufl.bounce import all_failures
 
-from situations import SITUATIONS, bring_about, report_groups
+from situations import OTHERS, SITUATIONS, bring_about, report_groups
 
 READERS = pathlib.Path(__file__).resolve().parent / "readers"
 
@@ -144,3 +144,44 @@ def test_what_nobody_said_is_not_attributed_to_a_server(read):
         (group,) = report_groups(read.notices[situation])
         assert "Remote-MTA" not in group, situation
         assert not group.get("Diagnostic-Code", "").startswith("smtp;"), situation
+
+
+# ---- other notices ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("others")
+    found = bring_about(folder / "node", OTHERS, tables={"notify": {"delay": ["1s"]}})
+    assert {name: len(notices) for name, notices in found.items()} == dict.fromkeys(OTHERS, 1)
+    return Read(folder, {name: notices[0] for name, notices in found.items()})
+
+
+@pytest.mark.parametrize("situation", ["delayed", "relayed", "delivered"])
+def test_what_is_no_failure_is_taken_for_none(others, situation):
+    """A list manager that took one for a bounce would drop the subscriber. BounceParser leaves a
+    delay alone, flufl.bounce calls it temporary; Sisimai tells all, and success only if asked."""
+    expected = OTHERS[situation]
+    (address, status), = expected.addresses(situation).items()
+    (group,) = report_groups(others.notices[situation])
+    assert (group["Final-Recipient"], group["Action"], group["Status"]) == (
+        f"rfc822; {address}", expected.action, status)
+    temporary, permanent = all_failures(email.message_from_bytes(others.notices[situation]))
+    assert set(permanent) == set()
+    assert set(temporary) == ({address.encode()} if situation == "delayed" else set())
+    assert others.bounceparser[situation]["reports"] == []
+    (found,) = others.sisimai[situation]
+    assert (found["recipient"], found["action"], found["status"]) == (address, expected.action, status)
+    assert found["reason"] == ("blocked" if situation == "delayed" else "delivered")
+
+
+def test_an_international_recipient(others):
+    """RFC 6533, to a sender whose own address is ASCII. flufl.bounce and Sisimai, as Debian 12 has them,
+    know no address type utf-8 and find nothing; BounceParser keeps the escaped address."""
+    (group,) = report_groups(others.notices["international"])
+    assert (group["Action"], group["Status"]) == ("failed", "5.6.7")
+    assert all_failures(email.message_from_bytes(others.notices["international"])) == (set(), set())
+    assert others.sisimai.get("international", []) == []
+    (report,) = others.bounceparser["international"]["reports"]
+    assert report["status"].strip() == "5.6.7"
+    assert report["email"] in ("björn@international.example", r"bj\x{F6}rn@international.example")
