@@ -143,7 +143,7 @@ TEST_P(TimedSuspensionTest, AReplacedSuspensionIsNotTakenAwayWithTheOldOne) {
   EXPECT_EQ(delivered("a@x.example"), 1u);
 }
 
-TEST_P(SuspensionTest, TheTransactionUnderWayEndsAndItsSessionGetsNothingMore) {
+TEST_P(TimedSuspensionTest, TheTransactionUnderWayEndsAndItsSessionGetsNothingMore) {
   mansio::Event go(world_.context().get_executor());
   bool open = false;
   fake::ScriptedAttempt attempt;
