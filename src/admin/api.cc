@@ -311,8 +311,10 @@ Task<net::HttpResponse> AdminApi::content(QueueId id, Values values) {
 
 Task<net::HttpResponse> AdminApi::history(QueueId id) {
   const auto entries = co_await queue_.history(id);
-  if (!entries) co_return read_failed(entries.error(), id);
-  if (entries->empty()) {
+  const bool unknown = entries ? entries->empty()
+                               : entries.error() == spool::make_error_code(spool::Errc::missing);
+  if (!entries && !unknown) co_return read_failed(entries.error(), id);
+  if (unknown) {
     co_return error_response(404, "missing",
                              "no message with id " + id.to_string() +
                                  " is known; history is kept for " +

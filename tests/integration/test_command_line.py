@@ -75,7 +75,7 @@ def test_the_defaults_load_and_say_where_values_come_from(tmp_path):
 def test_describe_knows_what_there_is():
     assert b'"50MiB"' in mansio("config", "describe", "limits.message").stdout
     assert mansio("config", "describe", "limits.mesage").returncode == 2
-    later = mansio("config", "describe", "dns.servers")
+    later = mansio("config", "describe", "policy.lua")
     assert later.returncode == 2
     assert b"not available in this version" in later.stderr
 
