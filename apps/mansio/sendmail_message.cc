@@ -22,6 +22,13 @@ Address address_of(std::string text, const std::string& domain, SendmailExit sta
   return *address;
 }
 
+bool has_control_octets(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    return octet < 0x20 || octet == 0x7f;
+  });
+}
+
 void add_recipient(Envelope& envelope, const Address& address) {
   const bool there = std::any_of(envelope.recipients.begin(), envelope.recipients.end(),
                                  [&](const Recipient& other) { return other.address == address; });
@@ -81,7 +88,8 @@ Composed compose(const SendmailOptions& options, const Submitter& submitter, std
   const std::string text = to_network_lines(without_mailbox_line(input));
   for (const std::string& word : options.recipients) {
     const AddressList list = parse_address_list(word);
-    if (!list.not_understood.empty() || list.addresses.empty()) {
+    // Nobody folds an argument: a line end in it was smuggled in.
+    if (has_control_octets(word) || !list.not_understood.empty() || list.addresses.empty()) {
       throw SendmailFailure(ex_usage, "not an address: " + escape(word));
     }
     for (const std::string& each : list.addresses) {
