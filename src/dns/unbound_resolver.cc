@@ -29,6 +29,8 @@ constexpr int class_in = 1;
 constexpr int type_a = 1;
 constexpr int type_mx = 15;
 constexpr int type_aaaa = 28;
+/// Contexts of mx_now() at a time: each has a thread.
+constexpr std::size_t now_max = 8;
 
 struct DeleteContext {
   void operator()(ub_ctx* context) const { ub_ctx_delete(context); }
@@ -40,9 +42,7 @@ void require(int error, const std::string& what) {
   if (error != 0) throw std::runtime_error("DNS: " + what + ": " + ub_strerror(error));
 }
 
-enum class Caching : std::uint8_t { by_ttl, none };
-
-Context make_context(const UnboundOptions& options, Caching caching) {
+Context make_context(const UnboundOptions& options) {
   Context context(ub_ctx_create());
   if (!context) throw std::runtime_error("DNS: no memory for a resolver");
   // What libunbound would write to standard error is in the answers too.
@@ -63,14 +63,6 @@ Context make_context(const UnboundOptions& options, Caching caching) {
   };
   for (const auto& [key, value] : settings) {
     require(ub_ctx_set_option(context.get(), key, value), std::string(key) + " " + value);
-  }
-  if (caching == Caching::none) {
-    for (const char* key : {"cache-max-ttl:", "cache-max-negative-ttl:"}) {
-      require(ub_ctx_set_option(context.get(), key, "0"), key);
-    }
-    for (const char* key : {"msg-cache-size:", "rrset-cache-size:"}) {
-      require(ub_ctx_set_option(context.get(), key, "256k"), key);
-    }
   }
   for (const std::string& server : options.servers) {
     require(ub_ctx_set_fwd(context.get(), server.c_str()), "the server \"" + server + "\"");
@@ -160,12 +152,11 @@ struct Waiter {
 /// The part that lives until the last lookup has let go of it. State is confined to `executor_`.
 class UnboundResolver::Engine : public std::enable_shared_from_this<Engine> {
  public:
-  Engine(UnboundOptions options, Caching caching, Clock& clock,
-         boost::asio::any_io_executor executor)
+  Engine(UnboundOptions options, Clock& clock, boost::asio::any_io_executor executor)
       : options_(std::move(options)),
         clock_(clock),
         executor_(std::move(executor)),
-        context_(make_context(options_, caching)),
+        context_(make_context(options_)),
         readable_(executor_) {
     if (!options_.hosts_file.empty()) hosts_ = parse_hosts(read_file(options_.hosts_file));
     const int descriptor = ub_fd(context_.get());
@@ -337,24 +328,51 @@ class UnboundResolver::Engine : public std::enable_shared_from_this<Engine> {
 
 UnboundResolver::UnboundResolver(UnboundOptions options, Clock& clock,
                                  boost::asio::any_io_executor executor)
-    : engine_(std::make_shared<Engine>(options, Caching::by_ttl, clock, executor)) {
-  options.hosts_file.clear();
-  uncached_ = std::make_shared<Engine>(std::move(options), Caching::none, clock, executor);
+    : options_(std::move(options)),
+      clock_(clock),
+      executor_(std::move(executor)),
+      engine_(std::make_shared<Engine>(options_, clock_, executor_)) {
   engine_->begin();
-  uncached_->begin();
 }
 
-UnboundResolver::~UnboundResolver() {
-  engine_->end();
-  uncached_->end();
-}
+UnboundResolver::~UnboundResolver() { engine_->end(); }
 
 Task<MxAnswer> UnboundResolver::mx(std::string domain) {
   return mx_from(engine_, std::move(domain));
 }
 
+/// A context of its own, whose cache is empty: the limits on what a cache keeps are one for all
+/// contexts of a process.
 Task<MxAnswer> UnboundResolver::mx_now(std::string domain) {
-  return mx_from(uncached_, std::move(domain));
+  struct Place {
+    std::atomic<std::size_t>& taken;
+    std::shared_ptr<Engine> engine;
+
+    ~Place() {
+      if (engine) engine->end();
+      --taken;
+    }
+  };
+
+  MxAnswer answer;
+  const bool too_many = ++now_under_way_ > now_max;
+  Place place{now_under_way_, nullptr};
+  if (too_many) {
+    answer.why = "too many lookups are under way";
+    co_return answer;
+  }
+  try {
+    UnboundOptions options = options_;
+    options.hosts_file.clear();
+    place.engine = std::make_shared<Engine>(std::move(options), clock_, executor_);
+  } catch (const std::runtime_error& error) {
+    answer.why = error.what();
+    co_return answer;
+  }
+  place.engine->begin();
+  auto asking = mx_from(place.engine, std::move(domain));
+  answer = co_await std::move(asking);
+  co_return answer;
 }
 
 Task<MxAnswer> UnboundResolver::mx_from(std::shared_ptr<Engine> engine, std::string domain) {

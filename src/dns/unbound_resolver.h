@@ -7,10 +7,11 @@
 //   with libunbound, at most `waiting_max` wait for one of these places; beyond that the answer is
 //   `temporary`. Whoever waits does so until its deadline: a lookup that is given up goes on and
 //   fills the cache.
-//   Cached answers hold for their TTL; nothing is served beyond it. mx_now() has a context of its
-//   own that keeps nothing.
+//   Cached answers hold for their TTL; nothing is served beyond it. mx_now() makes a context for
+//   its one question.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <memory>
 #include <string>
@@ -54,8 +55,11 @@ class UnboundResolver final : public Resolver {
   class Engine;
   static Task<MxAnswer> mx_from(std::shared_ptr<Engine> engine, std::string domain);
 
+  const UnboundOptions options_;
+  Clock& clock_;
+  const boost::asio::any_io_executor executor_;
   std::shared_ptr<Engine> engine_;
-  std::shared_ptr<Engine> uncached_;  ///< keeps nothing; idle until mx_now()
+  std::atomic<std::size_t> now_under_way_{0};
 };
 
 }  // namespace mansio::dns
