@@ -90,7 +90,7 @@ TEST(TraceLines, TellTheSidesApart) {
   EXPECT_EQ(trace_line_text(parse(R"({"side":"note","text":"connects"})")), "* connects\n");
 }
 
-TopSample sample(double at, int accepted, int deferrals) {
+TopSample sample(double at, std::uint64_t accepted, std::uint64_t deferrals) {
   TopSample made;
   made.at = at;
   made.status = parse(R"({"hostname":"h","accepting":true,"time":"2026-01-01T00:00:00.000Z",
