@@ -38,7 +38,6 @@ std::string refusal_text(const net::HttpResult& result) {
     const std::string field = json["error"].value("field", "");
     const std::string whole = field.empty() ? message : field + ": " + message;
     std::string text;
-    const std::string whole = field.empty() ? message : field + ": " + message;
     for (const std::string_view line : split(whole, '\n'))
       text += (text.empty() ? "" : "\n  ") + printable(line);
     return text;
