@@ -147,7 +147,8 @@ def test_it_learns_which_recipients_were_refused(client):
 
 
 def test_extensions_are_as_documented(client):
-    assert set(client.esmtp_features) == {"pipelining", "size", "8bitmime", "enhancedstatuscodes", "dsn"}
+    assert set(client.esmtp_features) == {"pipelining", "size", "8bitmime", "enhancedstatuscodes", "dsn",
+                                          "smtputf8", "chunking", "binarymime"}
     assert client.esmtp_features["size"] == str(50 << 20)
     with pytest.raises(smtplib.SMTPNotSupportedError):
         client.login("ann", "secret")
