@@ -1,6 +1,10 @@
-// A spool that passes everything on to another, but answers admits as a test wants.
+// A spool that passes everything on to another, but answers admits as a test wants, and knows how
+// much of what was asked is not answered yet.
 #pragma once
 
+#include <atomic>
+#include <map>
+#include <mutex>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +25,9 @@ class FailingSpool final : public spool::Spool {
   /// From now on no attempt can be marked.
   void fail_marks(bool fail) { marks_fail_ = fail; }
 
+  /// Requests and reads without an answer. At zero, every answer has been handed on.
+  std::size_t outstanding() const { return outstanding_; }
+
   void submit(std::vector<spool::Request> requests, spool::CompletionSink& sink) override {
     std::vector<spool::Request> passed;
     std::vector<spool::Answer> answers;
@@ -36,7 +43,9 @@ class FailingSpool final : public spool::Spool {
       }
     }
     if (!answers.empty()) sink.completed(std::move(answers));
-    if (!passed.empty()) inner_->submit(std::move(passed), sink);
+    if (passed.empty()) return;
+    outstanding_ += passed.size();
+    inner_->submit(std::move(passed), counting(sink));
   }
 
   std::unique_ptr<spool::ContentWriter> open_content(const QueueId& id) override {
@@ -56,39 +65,39 @@ class FailingSpool final : public spool::Spool {
 
   void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
                 spool::Done<spool::DuePage> done) override {
-    inner_->due_page(flow, after, limit, std::move(done));
+    inner_->due_page(flow, after, limit, counted(std::move(done)));
   }
 
   void flows(std::string resume, std::size_t limit, spool::Done<spool::FlowPage> done) override {
-    inner_->flows(std::move(resume), limit, std::move(done));
+    inner_->flows(std::move(resume), limit, counted(std::move(done)));
   }
 
   void lanes(std::string resume, std::size_t limit, spool::Done<spool::LanePage> done) override {
-    inner_->lanes(std::move(resume), limit, std::move(done));
+    inner_->lanes(std::move(resume), limit, counted(std::move(done)));
   }
 
   void get(std::vector<QueueId> ids,
            spool::Done<std::vector<spool::StoredMessagePtr>> done) override {
-    inner_->get(std::move(ids), std::move(done));
+    inner_->get(std::move(ids), counted(std::move(done)));
   }
 
   void list(const spool::Selector& selector, std::string resume, std::size_t limit,
             spool::Done<spool::ListPage> done) override {
-    inner_->list(selector, std::move(resume), limit, std::move(done));
+    inner_->list(selector, std::move(resume), limit, counted(std::move(done)));
   }
 
   void read_content(const QueueId& id, std::uint64_t offset, std::uint64_t length,
                     spool::Done<std::string> done) override {
-    inner_->read_content(id, offset, length, std::move(done));
+    inner_->read_content(id, offset, length, counted(std::move(done)));
   }
 
   void history(const QueueId& id, spool::Done<std::vector<spool::HistoryEntry>> done) override {
-    inner_->history(id, std::move(done));
+    inner_->history(id, counted(std::move(done)));
   }
 
   void events_since(std::uint64_t seq, std::size_t limit,
                     spool::Done<spool::EventPage> done) override {
-    inner_->events_since(seq, limit, std::move(done));
+    inner_->events_since(seq, limit, counted(std::move(done)));
   }
 
   std::vector<spool::Suspension> suspensions() const override { return inner_->suspensions(); }
@@ -110,6 +119,41 @@ class FailingSpool final : public spool::Spool {
   void stop() override { inner_->stop(); }
 
  private:
+  /// Hands answers on, and then counts them: what they set off stands in the queue's loop by then.
+  class CountingSink final : public spool::CompletionSink {
+   public:
+    CountingSink(FailingSpool& owner, CompletionSink& inner) : owner_(owner), inner_(inner) {}
+
+    void completed(std::vector<spool::Answer> answers) override {
+      const std::size_t count = answers.size();
+      inner_.completed(std::move(answers));
+      owner_.outstanding_ -= count;
+    }
+
+   private:
+    FailingSpool& owner_;
+    CompletionSink& inner_;
+  };
+
+  spool::CompletionSink& counting(spool::CompletionSink& sink) {
+    const std::lock_guard lock(sinks_mutex_);
+    std::unique_ptr<CountingSink>& known = sinks_[&sink];
+    if (!known) known = std::make_unique<CountingSink>(*this, sink);
+    return *known;
+  }
+
+  template <class T>
+  spool::Done<T> counted(spool::Done<T> done) {
+    ++outstanding_;
+    return [this, done = std::move(done)](Result<T> result) {
+      done(std::move(result));
+      --outstanding_;
+    };
+  }
+
+  std::atomic<std::size_t> outstanding_{0};
+  std::mutex sinks_mutex_;
+  std::map<spool::CompletionSink*, std::unique_ptr<CountingSink>> sinks_;  // until the spool goes
   std::unique_ptr<spool::Spool> inner_;
   std::optional<spool::Status> admits_;
   bool marks_fail_ = false;

@@ -17,8 +17,8 @@ Address address(const std::string& text) {
   return text.empty() ? Address{} : Address::parse(text, false).value();
 }
 
-/// How long a handler of another thread (the file spool's) is waited for before time moves on.
-constexpr auto breath = std::chrono::milliseconds(20);
+/// How long one answer of the file spool is waited for before it is looked again.
+constexpr auto breath = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -137,22 +137,30 @@ void World::reload() {
 }
 
 void World::settle() {
-  do {
+  while (true) {
+    // Asked first: what was answered by now stands in the loop.
+    const bool quiet = spool_->outstanding() == 0;
     context_.restart();
-    while (context_.poll() > 0) {
-    }
-  } while (house_->is_file() && context_.run_one_for(breath) > 0);
+    if (context_.poll() > 0) continue;
+    if (quiet) return;
+    context_.run_one_for(breath);
+  }
 }
 
 bool World::run_until(const std::function<bool()>& done, Duration limit) {
   const SteadyTime until = clock_.steady_now() + limit;
   while (true) {
+    const bool quiet = spool_->outstanding() == 0;
     context_.restart();
-    while (!done() && context_.poll_one() > 0) {
-    }
+    bool worked = false;
+    while (!done() && context_.poll_one() > 0) worked = true;
     if (done()) return true;
-    if (house_->is_file() && context_.run_one_for(breath) > 0) continue;
-    if (!clock_.advance_to_next(until)) return done();
+    if (worked) continue;
+    if (!quiet) {
+      context_.run_one_for(breath);
+    } else if (!clock_.advance_to_next(until)) {
+      return done();
+    }
   }
 }
 
