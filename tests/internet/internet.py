@@ -131,7 +131,12 @@ class Internet:
 
         recipient = self.node.wait_until(tried, timeout, f"a try of {id}")
         assert self.notices.messages == []
-        (wait,) = self.node.json_lines("why", id)
+
+        def waits():  # unless the next try is under way
+            (wait,) = self.node.json_lines("why", id)
+            return wait if wait["reason"] != "in_flight" else None
+
+        wait = self.node.wait_until(waits, timeout, f"{id} to wait")
         return {**wait, **recipient["last_reply"], "tries": recipient["tries"]}
 
     def probe(self, destination, *options):
