@@ -270,6 +270,7 @@ class Sink:
             daemon_threads = True
             allow_reuse_address = True
             block_on_close = False
+            request_queue_size = 128  # with less, connections that come at once may hang half open
             address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
         self._server = Server(address, Handler)
