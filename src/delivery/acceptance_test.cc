@@ -72,8 +72,7 @@ struct TwoDestinations {
       route.next_hop.push_back(Endpoint{address, 0});
       settings->routes.push_back(route);
     }
-    SmtpChannel channel({}, kit.make_routes(settings), kit.network, kit.clock,
-                        nullptr, nullptr);
+    SmtpChannel channel({}, kit.make_routes(settings), kit.network, kit.clock, nullptr, nullptr);
     SessionRequest request;
     request.lane.destination = destination;
     kit.add({.recipients = recipients});
@@ -142,8 +141,8 @@ std::vector<Disposition> deliver_by_target(ChannelKit& kit, bool lmtp, const Tes
   options.lmtp = lmtp;
   Binding binding;
   binding.ehlo = "out.example";
-  SmtpTarget target(options, "b.example", binding, kit.make_routes(settings),
-                    kit.network, kit.clock, nullptr, nullptr);
+  SmtpTarget target(options, "b.example", binding, kit.make_routes(settings), kit.network,
+                    kit.clock, nullptr, nullptr);
   const std::unique_ptr<Work> work = message.work();
   return fake::run(
       kit.context, kit.clock,
@@ -179,6 +178,45 @@ TEST(Delivery, maddy_39_an_abort_leaves_no_open_connection) {
   EXPECT_EQ(deliver_by_target(kit, false, {}, faults)[0].outcome, Outcome::delivered);
   fake::run_until_idle(kit.context);
   EXPECT_EQ(kit.primary->open(), 0u);
+}
+
+/// A host whose handshake breaks off the first time.
+Script breaking_handshake() {
+  return Script()
+      .send("220 mx\r\n")
+      .expect("EHLO")
+      .send("250-mx\r\n250 STARTTLS\r\n")
+      .expect("STARTTLS")
+      .send("220 go\r\n")
+      .close();
+}
+
+TEST(Delivery, maddy_40_tls_goes_down_to_plain_text_only_where_it_may) {
+  {
+    ChannelKit kit;  // TLS with any certificate: better than none
+    kit.route.tls = "opportunistic";
+    kit.primary->set_extensions({"STARTTLS"});
+    const Disposition disposition = kit.deliver_one();
+    EXPECT_EQ(disposition.outcome, Outcome::delivered);
+    EXPECT_NE(disposition.tls, "");
+  }
+  {
+    ChannelKit kit;  // no TLS to be had: plain text
+    kit.route.tls = "opportunistic";
+    kit.primary->set_extensions({"STARTTLS"});
+    kit.primary->follow(breaking_handshake());
+    const Disposition disposition = kit.deliver_one();
+    EXPECT_EQ(disposition.outcome, Outcome::delivered);
+    EXPECT_EQ(disposition.tls, "");
+  }
+  {
+    ChannelKit kit;  // forbidden
+    kit.route.tls = "required";
+    kit.primary->set_extensions({"STARTTLS"});
+    kit.primary->follow(breaking_handshake());
+    EXPECT_EQ(kit.deliver_one().outcome, Outcome::deferred);
+    EXPECT_EQ(kit.primary->count("MAIL"), 0u);
+  }
 }
 
 TEST(Delivery, maddy_41_two_messages_go_over_one_session) {

@@ -320,6 +320,34 @@ TEST_F(ReceiverTest, AddsNothingButItsTraceToRelayedMail_R88) {
   EXPECT_TRUE(octets.starts_with("Received:"));
 }
 
+TEST_F(ReceiverTest, slimta_12_the_steps_of_acceptance_have_one_order) {
+  // The trace goes on top of what came, what has long lines is re-encoded with it, and the facts
+  // are of the result.
+  make();
+  EXPECT_FALSE(write("Subject: x\r\n\r\n" + std::string(999, 'y') + "\r\n"));
+  finish();
+  const Submission& submission = admission_.submissions.at(0);
+  const std::string& octets = *submission.content.octets;
+  const std::size_t trace = octets.find("Received:");
+  const std::size_t subject = octets.find("Subject: x");
+  const std::size_t encoding = octets.find("Content-Transfer-Encoding:");
+  EXPECT_EQ(trace, 0u);
+  EXPECT_LT(subject, encoding);
+  EXPECT_LT(encoding, octets.find("\r\n\r\n"));
+  EXPECT_EQ(submission.content.facts.checksum, crc32c(octets));
+}
+
+TEST_F(ReceiverTest, LeavesListFieldsAndTheirSignatureAsTheyCame_R89) {
+  const std::string mail =
+      "DKIM-Signature: v=1; h=List-Unsubscribe:List-Unsubscribe-Post; b=abc\r\n"
+      "List-Unsubscribe: <mailto:leave@list.example>,\r\n <https://list.example/u?id=1>\r\n"
+      "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nbody\r\n";
+  make();
+  EXPECT_FALSE(write(mail));
+  finish();
+  EXPECT_TRUE(admission_.submissions.at(0).content.octets->ends_with(mail));
+}
+
 TEST_F(ReceiverTest, RefusesTooManyHops) {
   options_.hops = 3;
   make();

@@ -35,6 +35,17 @@ TEST(RetrySchedule, FractionsOfTheFactorAreNotLost) {
   EXPECT_EQ(schedule.delay(5, exact), std::chrono::microseconds(2'197'265'625));
 }
 
+TEST(RetrySchedule, R26_a_recipient_is_tried_for_days_after_growing_delays_and_both_can_be_set) {
+  const RetryOptions defaults;
+  EXPECT_GE(defaults.lifetime, hours(24 * 4));
+  const RetrySchedule schedule(defaults);
+  EXPECT_GT(schedule.delay(1, exact), Duration::zero());
+  EXPECT_GE(schedule.delay(2, exact), minutes(30));
+  RetryOptions patient;
+  patient.min = patient.max = hours(1);
+  EXPECT_EQ(RetrySchedule(patient).delay(1, exact), hours(1));
+}
+
 TEST(RetrySchedule, LargeCountsStayAtTheCeiling) {
   const RetrySchedule schedule({});
   EXPECT_EQ(schedule.delay(1'000'000, exact), hours(4));

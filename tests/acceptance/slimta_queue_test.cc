@@ -1,6 +1,8 @@
-// What slimta's queue tests ask of a queue (cases 15 to 29, 57, 61 to 66 and 70). Case 24 differs
-// on purpose: one notice names all recipients, where slimta sent one per reply; see
+// What slimta's queue tests ask of a queue (cases 11, 13 to 29, 57, 61 to 67 and 70). Case 24
+// differs on purpose: one notice names all recipients, where slimta sent one per reply; see
 // docs/CONFORMANCE.md.
+#include <type_traits>
+
 #include "acceptance/queue_world.h"
 
 namespace mansio::acceptance {
@@ -21,6 +23,58 @@ class SlimtaQueue : public testing::TestWithParam<Backend> {
  protected:
   WorldOptions options(settings::Retry retry) const { return {GetParam(), retry, 1}; }
 };
+
+// A storage that leaves something out is no storage: the compiler says so.
+static_assert(std::is_abstract_v<spool::Spool>);
+static_assert(std::is_abstract_v<Target> && std::is_abstract_v<Delivery>);
+
+TEST_P(SlimtaQueue, slimta_11_a_target_that_tells_no_statuses_is_asked_for_none) {
+  World world(options(every(std::chrono::hours(1))));
+  world.target().add({.body = refuse(450, "4.2.1", "later")});
+  const Admitted admitted = world.submit("s@b.example", {"a@x.example"});
+  world.settle();
+  EXPECT_EQ(world.stored(admitted.id)->recipients[0].last.reply.text, "later");
+}
+
+TEST_P(SlimtaQueue, slimta_13_an_empty_queue_wakes_and_a_known_id_is_ignored) {
+  World world(options(every(std::chrono::hours(1))));
+  world.pass(std::chrono::hours(1));  // nothing to do
+  Submission submission;
+  submission.id = world.queue().new_id();
+  submission.envelope.reverse_path = *Address::parse("s@b.example", false);
+  Recipient recipient;
+  recipient.address = recipient.original = *Address::parse("a@x.example", false);
+  submission.envelope.recipients.push_back(recipient);
+  const std::string content = "Subject: once\r\n\r\nbody\r\n";
+  ContentScanner scanner;
+  scanner.feed(content);
+  submission.content.facts = scanner.finish();
+  submission.content.octets = std::make_shared<const std::string>(content);
+  world.target().set_default({.body = refuse(450, "4.2.1", "later")});
+  EXPECT_EQ(world.wait(world.queue().admit(submission)).status, spool::Status::committed);
+  EXPECT_EQ(world.wait(world.queue().admit(submission)).status, spool::Status::committed);
+  world.settle();
+  EXPECT_EQ(world.totals().accepted, 1u);
+  world.target().set_default({});
+  ASSERT_TRUE(world.run_until_empty());
+  EXPECT_EQ(world.target().times_delivered("a@x.example"), 1u);
+}
+
+TEST_P(SlimtaQueue, slimta_14_a_start_loads_all_there_is_and_nothing_from_nothing) {
+  World world(options(every(std::chrono::hours(1))));
+  world.restart();
+  EXPECT_EQ(world.totals().queued, 0u);
+  EXPECT_THAT(world.ids(), testing::IsEmpty());
+  world.target().set_default({.body = refuse(450, "4.2.1", "later")});
+  std::vector<QueueId> ids;
+  for (const std::string& who : abcd) ids.push_back(world.submit("s@b.example", {who}).id);
+  world.settle();
+  world.restart();
+  EXPECT_THAT(world.ids(), testing::UnorderedElementsAreArray(ids));
+  world.target().set_default({});
+  ASSERT_TRUE(world.run_until_empty());
+  for (const std::string& who : abcd) EXPECT_EQ(world.target().times_delivered(who), 1u);
+}
 
 TEST_P(SlimtaQueue, slimta_15_success_removes_the_message) {
   World world(options(every(std::chrono::hours(1))));
@@ -253,6 +307,54 @@ TEST_P(SlimtaQueue, slimta_65_recipients_refused_with_mixed_codes_get_their_own)
   EXPECT_EQ(stored->recipients[0].last.reply.code, 550);
   EXPECT_EQ(stored->recipients[1].state, RecipientState::queued);
   EXPECT_EQ(stored->recipients[1].last.reply.code, 450);
+}
+
+TEST_P(SlimtaQueue, slimta_28_a_flush_tries_what_is_due_in_a_minute_and_in_a_year) {
+  World world(options(every(std::chrono::hours(24 * 365))));
+  world.settings().retry.lifetime = std::chrono::hours(24 * 1000);
+  world.reload();
+  world.target().set_default({.body = refuse(450, "4.2.1", "later")});
+  world.submit("s@b.example", {"a@x.example"});
+  world.settle();
+  world.settings().retry.min = world.settings().retry.max = std::chrono::minutes(1);
+  world.reload();
+  world.submit("s@b.example", {"b@x.example"});
+  world.settle();
+  const std::size_t tried = world.target().size();
+  world.target().set_default({});
+  QueueSelector all;
+  all.stored.everything = true;
+  const BulkResult flushed =
+      world.wait(world.queue().apply(spool::Verb::make_due, all, "flush", "test", false));
+  EXPECT_EQ(flushed.changed, 2u);
+  world.pass(std::chrono::seconds(1));
+  EXPECT_EQ(world.target().size(), tried + 2);
+  EXPECT_EQ(world.totals().queued, 0u);
+}
+
+TEST_P(SlimtaQueue, slimta_67_a_reply_survives_the_store_and_cannot_break_the_notice) {
+  World world(options(every(std::chrono::hours(1))));
+  const std::string said = "<user@host> \"odd\" 'name' & \x1b[31m\x01 Final-Recipient: rfc822; x@y";
+  world.target().add({.body = refuse(450, "4.2.1", said)});
+  world.target().add({.body = refuse(550, "5.2.1", said)});
+  const Admitted admitted = world.submit("s@b.example", {"a@x.example"});
+  world.settle();
+  world.restart();
+  EXPECT_EQ(world.stored(admitted.id)->recipients[0].last.reply.text, said);
+  ASSERT_TRUE(world.run_until_empty());
+  std::vector<std::string> told;
+  for (const auto& entry : world.history(admitted.id)) {
+    if (entry.kind == spool::EventKind::failed) told.push_back(entry.disposition.reply.text);
+  }
+  EXPECT_THAT(told, ElementsAre(said));
+  const auto deliveries = world.target().deliveries();
+  ASSERT_EQ(deliveries.size(), 3u);
+  const std::string& notice = deliveries.back().content;
+  EXPECT_TRUE(deliveries.back().reverse_path.is_null());
+  EXPECT_THAT(notice, testing::HasSubstr("<user@host> \"odd\" 'name' &"));
+  EXPECT_EQ(notice.find('\x1b'), notice.npos);
+  EXPECT_EQ(notice.find('\x01'), notice.npos);
+  EXPECT_EQ(notice.find("\r\nFinal-Recipient: rfc822; x@y"), notice.npos);
 }
 
 TEST_P(SlimtaQueue, slimta_70_zero_delay_and_endless_delay) {
