@@ -268,7 +268,8 @@ MxChoice choose_mx(const std::string& domain, const dns::MxAnswer& answer,
     choice.left_out.push_back(choice.hosts[i].name + ": beyond the " +
                               std::to_string(mx_hosts_max) + " best MX hosts");
   }
-  if (choice.hosts.size() > mx_hosts_max) choice.hosts.resize(mx_hosts_max);
+  choice.more_hosts = choice.hosts.size() > mx_hosts_max;
+  if (choice.more_hosts) choice.hosts.resize(mx_hosts_max);
   if (choice.hosts.empty()) {
     choice.failure =
         loop ? loop_found(domain)
@@ -355,6 +356,11 @@ AddressChoice choose_addresses(const std::string& domain, const std::string& how
         choice.hosts.push_back({host.host.name, {address, rules.port}, host.host.preference, true});
       }
     }
+  }
+  if (choice.hosts.empty() && rules.more_hosts && !tally.refused_by_us) {
+    tally.refused_by_us = true;
+    tally.refused_text =
+        "the " + std::to_string(mx_hosts_max) + " best have no address, and no more are looked up";
   }
   if (choice.hosts.empty()) choice.failure = nothing_usable(domain, how, tally);
   return choice;

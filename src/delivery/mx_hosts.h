@@ -15,7 +15,8 @@
 //   6. Addresses that are private, loopback, link-local, multicast, unspecified or otherwise not of
 //      the internet are left out for hosts that the DNS named, unless allowed: a name in a foreign
 //      zone must not make us talk to our own network.
-//   7. Nothing usable, and a lookup was left open, or we were it who left an address out: deferred.
+//   7. Nothing usable, and a lookup was left open, or we were it who left an address or hosts
+//   beyond a limit out: deferred.
 //      The first counts no try.
 #pragma once
 
@@ -58,6 +59,7 @@ struct MxChoice {
   std::string how;            ///< "mx" or "implicit mx"
   std::optional<Disposition> failure;
   std::vector<std::string> left_out;
+  bool more_hosts = false;  ///< there are more than mx_hosts_max
 };
 
 MxChoice choose_mx(const std::string& domain, const dns::MxAnswer& answer,
@@ -73,6 +75,7 @@ struct AddressRules {
   Families families = Families::ipv6_first;
   bool allow_private = false;
   std::uint16_t port = 25;
+  bool more_hosts = false;  ///< that of the MxChoice
 };
 
 struct AddressChoice {

@@ -137,6 +137,7 @@ Task<void> Routes::find_hosts(RouteResult& result, std::string domain, AddressRu
   result.left_out = std::move(choice.left_out);
   result.failure = std::move(choice.failure);
   if (result.failure) co_return;
+  rules.more_hosts = choice.more_hosts;
   auto looking_up = look_up_all(resolver_, std::move(choice.hosts), rules.families);
   const std::vector<HostAnswers> answers = co_await std::move(looking_up);
   AddressChoice found = choose_addresses(domain, choice.how, answers, rules, ourselves_);
@@ -158,12 +159,13 @@ Task<void> Routes::find_by_mx(RouteResult& result, std::string domain, AddressRu
   dns::MxAnswer answer = co_await std::move(asking);
   auto finding = find_hosts(result, domain, rules, std::move(answer));
   co_await std::move(finding);
-  const bool unusable = result.how == "mx" && result.failure &&
+  // Without hosts to look up (`how` is empty) or with a null MX, one answer says it all.
+  const bool unusable = !result.how.empty() && result.failure &&
                         result.failure->outcome == Outcome::failed &&
-                        result.failure->reply.code != 556;  // a null MX needs nothing beside it
+                        result.failure->reply.code != 556;
   if (!unusable) co_return;
-  // MX records that are still kept may name hosts that the zone has given up since: before mail
-  // fails by them, the zone itself is asked.
+  // MX records that are still kept may name hosts that the zone has given up since, and that there
+  // were none may be as old: before mail fails by them, the zone itself is asked.
   auto asking_now = resolver_->mx_now(domain);
   answer = co_await std::move(asking_now);
   auto finding_again = find_hosts(result, domain, rules, std::move(answer));

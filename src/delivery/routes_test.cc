@@ -283,6 +283,29 @@ TEST(Routes, MailDoesNotFailByMXRecordsThatTheZoneHasGivenUp) {
   EXPECT_EQ(kit.resolver->mx_calls("b.example"), before + 1);
 }
 
+TEST(Routes, MailDoesNotFailByMXRecordsThatTheZoneDidNotHaveYet) {
+  MxKit kit;
+  kit.resolver->set_mx_status("b.example", Status::no_data);
+  kit.resolver->set_mx_now("b.example", {{10, "new.b.example"}});
+  kit.resolver->set_addresses("new.b.example", {"192.0.2.2"});
+  EXPECT_THAT(hosts_of(kit.find("b.example")), ElementsAre("new.b.example=192.0.2.2:25"));
+}
+
+TEST(Routes, MailDoesNotFailWhereMXHostsWereNotLookedUp) {
+  MxKit kit;
+  std::vector<dns::MxRecord> records;
+  for (std::uint16_t i = 0; i <= mx_hosts_max; ++i) {
+    records.push_back({i, "h" + std::to_string(i) + ".b.example"});
+  }
+  kit.resolver->set_mx("b.example", records);
+  const RouteResult result = kit.find("b.example");
+  EXPECT_EQ(result.failure->outcome, Outcome::deferred);
+  EXPECT_THAT(result.failure->reply.text, HasSubstr("no more are looked up"));
+  records.pop_back();
+  kit.resolver->set_mx("b.example", records);
+  EXPECT_EQ(kit.find("b.example").failure->outcome, Outcome::failed);
+}
+
 TEST(Routes, I29_localhost_as_MX_is_refused_unless_allowed) {
   MxKit kit;
   kit.resolver->set_mx("b.example", {{10, "localhost"}});

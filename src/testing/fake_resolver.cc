@@ -82,7 +82,10 @@ Task<dns::MxAnswer> FakeResolver::mx_now(std::string domain) {
   auto asking = mx(domain);
   dns::MxAnswer answer = co_await std::move(asking);
   const auto found = names_.find(domain);
-  if (found != names_.end() && found->second.mx_now) answer.records = *found->second.mx_now;
+  if (found != names_.end() && found->second.mx_now) {
+    answer.status = dns::Status::found;
+    answer.records = *found->second.mx_now;
+  }
   co_return answer;
 }
 
