@@ -79,9 +79,12 @@ Context make_context(const UnboundOptions& options) {
   // A thread, not a process: this process has threads itself.
   require(ub_ctx_async(context.get(), 1), "the thread");
   // The first call that fixes the options, so that a bad trust anchor is found out here. And the
-  // zone test. is for its users to serve (RFC 6761 §6.2), not for a library to deny.
-  require(ub_ctx_zone_remove(context.get(), "test."),
-          options.trust_anchor.empty() ? "the options" : options.trust_anchor);
+  // zones test. (RFC 6761 §6.2) and home.arpa. (RFC 8375) are for their users to serve, not for a
+  // library to deny.
+  for (const char* zone : {"test.", "home.arpa."}) {
+    require(ub_ctx_zone_remove(context.get(), zone),
+            options.trust_anchor.empty() ? "the options" : options.trust_anchor);
+  }
   return context;
 }
 
@@ -303,9 +306,11 @@ class UnboundResolver::Engine : public std::enable_shared_from_this<Engine> {
   void answer(const std::vector<std::weak_ptr<Waiter>>& waiters, RawAnswer raw) {
     const auto shared = std::make_shared<const RawAnswer>(std::move(raw));
     for (const std::weak_ptr<Waiter>& weak : waiters) {
-      const std::shared_ptr<Waiter> waiter = weak.lock();
+      std::shared_ptr<Waiter> waiter = weak.lock();
       if (!waiter) continue;
-      boost::asio::post(waiter->executor, [waiter, shared] {
+      const auto executor = waiter->executor;
+      // Moved along, so that the last owner lets go of it on its own loop.
+      boost::asio::post(executor, [waiter = std::move(waiter), shared] {
         waiter->answer = shared;
         waiter->changed.notify_all();
       });
@@ -345,17 +350,17 @@ Task<MxAnswer> UnboundResolver::mx(std::string domain) {
 /// contexts of a process.
 Task<MxAnswer> UnboundResolver::mx_now(std::string domain) {
   struct Place {
-    std::atomic<std::size_t>& taken;
+    std::shared_ptr<std::atomic<std::size_t>> taken;  // the resolver may go first
     std::shared_ptr<Engine> engine;
 
     ~Place() {
       if (engine) engine->end();
-      --taken;
+      --*taken;
     }
   };
 
   MxAnswer answer;
-  const bool too_many = ++now_under_way_ > now_max;
+  const bool too_many = ++*now_under_way_ > now_max;
   Place place{now_under_way_, nullptr};
   if (too_many) {
     answer.why = "too many lookups are under way";

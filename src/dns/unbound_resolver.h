@@ -59,7 +59,8 @@ class UnboundResolver final : public Resolver {
   Clock& clock_;
   const boost::asio::any_io_executor executor_;
   std::shared_ptr<Engine> engine_;
-  std::atomic<std::size_t> now_under_way_{0};
+  const std::shared_ptr<std::atomic<std::size_t>> now_under_way_ =
+      std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 }  // namespace mansio::dns

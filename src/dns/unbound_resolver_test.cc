@@ -331,6 +331,17 @@ TEST_F(UnboundResolverTest, EndsWithLookupsUnderWay) {
   EXPECT_THAT(answer.why, HasSubstr("replaced"));
 }
 
+TEST_F(UnboundResolverTest, MayEndBeforeWhatIsAskedPastTheCache) {
+  NameServer::Reply silent;
+  silent.silent = true;
+  server.set("slow.example", mx, silent);
+  options.timeout = std::chrono::milliseconds(300);
+  auto slow = start(make().mx_now("slow.example"));
+  while (server.asked("slow.example", mx) == 0) std::this_thread::yield();
+  resolver.reset();
+  EXPECT_EQ(slow.get().status, Status::temporary);
+}
+
 TEST_F(UnboundResolverTest, ACancelledLookupLeavesTheOthersAlone) {
   NameServer::Reply silent;
   silent.silent = true;
@@ -371,9 +382,11 @@ TEST_F(UnboundResolverTest, LocalhostNeedsNoServer) {
   EXPECT_EQ(ask("localhost", Family::v6).addresses, std::vector<std::string>{"::1"});
 }
 
-TEST_F(UnboundResolverTest, NamesUnderTestAreAskedForLikeOthers) {
-  server.set("b.test", mx, {0, 300, {{mx, two(1) + wire("mx.b.test")}}});
-  EXPECT_EQ(ask_mx("b.test").status, Status::found);
+TEST_F(UnboundResolverTest, NamesThatTheirUsersServeAreAskedForLikeOthers) {
+  for (const char* name : {"b.test", "b.home.arpa"}) {
+    server.set(name, mx, {0, 300, {{mx, two(1) + wire("mx.b.test")}}});
+    EXPECT_EQ(ask_mx(name).status, Status::found) << name;
+  }
 }
 
 TEST_F(UnboundResolverTest, WhatIsNoNameIsNotAskedFor) {
