@@ -216,7 +216,7 @@ class Reader {
         report_at(item_line, path,
                   "found the same pattern twice (case does not matter); expected it once");
       } else {
-        if (!holds_nested_only(section, *table, item_line)) {
+        if (!holds_nested_only(section, *table)) {
           read_table(section, path, *table, item_line, section.add(loaded_.settings, name));
         }
         const auto* nested = section.nested.empty() ? nullptr : table->get(section.nested);
@@ -227,12 +227,13 @@ class Reader {
     }
   }
 
-  /// [route."x".sender."y"] without a [route."x"]: TOML makes that table of itself, and it is no
-  /// route for other senders.
-  static bool holds_nested_only(const Section& section, const toml::table& table, unsigned line) {
+  /// [route."x".sender."y"] without a [route."x"], before or behind it: TOML makes that table of
+  /// itself, where the inner one begins, and it is no route for other senders.
+  static bool holds_nested_only(const Section& section, const toml::table& table) {
     if (section.nested.empty() || table.size() != 1 || table.is_inline()) return false;
     const auto only = table.begin();
-    return only->first.str() == section.nested && only->first.source().begin.line == line;
+    return only->first.str() == section.nested &&
+           only->first.source().begin.line == table.source().begin.line;
   }
 
   /// [route."PATTERN".sender."SENDER"], whose tables have the options of the section again.

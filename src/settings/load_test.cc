@@ -194,13 +194,16 @@ TEST(Load, ATableForASenderAloneIsNoRouteForOthers) {
              "[route.\"c.test\".sender.\"boss@news.example\"]\nnext_hop = [\"198.51.100.6\"]\n" +
              "[route.\"*\".sender.\"*@news.example\"]\nnext_hop = [\"198.51.100.7\"]\n" +
              "[route.\"d.test\"]\n" +
-             "[route.\"d.test\".sender.\"boss@news.example\"]\nnext_hop = [\"198.51.100.8\"]\n");
+             "[route.\"d.test\".sender.\"boss@news.example\"]\nnext_hop = [\"198.51.100.8\"]\n" +
+             "[route.\"e.test\".sender.\"boss@news.example\"]\nnext_hop = [\"198.51.100.9\"]\n" +
+             "[route.\"e.test\"]\n");
   EXPECT_EQ(hop_for(settings, "c.test", "boss@news.example"), "198.51.100.6");
   EXPECT_EQ(hop_for(settings, "c.test", "x@news.example"), "198.51.100.7");
   EXPECT_EQ(hop_for(settings, "c.test", "x@b.org"), "127.0.0.1");
   EXPECT_EQ(route_for(settings, "c.test")->pattern, "*");
   EXPECT_EQ(hop_for(settings, "d.test", "boss@news.example"), "198.51.100.8");
   EXPECT_EQ(hop_for(settings, "d.test", "x@news.example"), "");
+  EXPECT_EQ(hop_for(settings, "e.test", "x@news.example"), "");
 }
 
 TEST(Load, ALaneWhoseSenderTableIsGoneTakesTheRouteForAll) {
