@@ -103,6 +103,11 @@ Submitter find_submitter(const Way& way) {
   return submitter;
 }
 
+[[noreturn]] void refuse_size(std::uint64_t size_max) {
+  throw SendmailFailure(ex_unavailable,
+                        "the message is larger than " + std::to_string(size_max) + " octets");
+}
+
 /// Standard input, to its end or to a line with a dot alone.
 std::string read_input(bool dot_ends, std::uint64_t size_max) {
   std::string text;
@@ -111,10 +116,7 @@ std::string read_input(bool dot_ends, std::uint64_t size_max) {
     if (dot_ends && (line == "." || line == ".\r")) break;
     text += line;
     if (!std::cin.eof()) text += '\n';
-    if (text.size() > size_max) {
-      throw SendmailFailure(ex_unavailable,
-                            "the message is larger than " + std::to_string(size_max) + " octets");
-    }
+    if (text.size() > size_max) refuse_size(size_max);
   }
   if (std::cin.bad()) throw SendmailFailure(ex_tempfail, "standard input cannot be read");
   return text;
@@ -221,6 +223,8 @@ int submit(const SendmailOptions& options) {
   const std::string input = read_input(options.dot_ends, way.message_max);
   Composed message = compose(options, find_submitter(way), input,
                              ids.next(clock->now()).to_string(), clock->now());
+  // Its line ends have grown. In the maildrop it would stay, although we said that it goes.
+  if (message.content.size() > way.message_max) refuse_size(way.message_max);
   return Submission(way, options, ids, *clock).run(std::move(message));
 }
 

@@ -85,6 +85,10 @@ Composed compose(const SendmailOptions& options, const Submitter& submitter, std
                  const std::string& unique, Time now) {
   Composed result;
   Envelope& envelope = result.envelope;
+  // The daemon takes none (RFC 5321 §4.5.2), and from the maildrop it could not say so.
+  if (input.find('\0') != input.npos) {
+    throw SendmailFailure(ex_dataerr, "the message holds a NUL octet");
+  }
   const std::string text = to_network_lines(without_mailbox_line(input));
   for (const std::string& word : options.recipients) {
     const AddressList list = parse_address_list(word);

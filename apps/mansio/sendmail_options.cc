@@ -166,7 +166,6 @@ class Parser {
         return;
       case 'V':
         options_.envelope_id = value(letter, rest);
-        if (options_.envelope_id.starts_with('X')) refuse("-VX is not available");
         if (to_xtext(options_.envelope_id).size() > 100) refuse("-V: longer than 100 characters");
         return;
       case 'A':

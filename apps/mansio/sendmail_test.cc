@@ -43,6 +43,7 @@ TEST(SendmailOptions, AreReadAsProgramsWriteThem) {
   EXPECT_EQ(parsed({"-f", "", "x"}).sender, "");
   EXPECT_EQ(parsed({"-f", "<>", "x"}).sender, "");
   EXPECT_EQ(parsed({"-r", "<a@b>", "x"}).sender, "a@b");
+  EXPECT_EQ(parsed({"-V", "X-42", "x"}).envelope_id, "X-42");
 }
 
 TEST(SendmailOptions, KnowTheOtherThingsThatSendmailIsAskedFor) {
@@ -139,6 +140,10 @@ TEST(SendmailMessage, CarriesInternationalMail) {
   const Composed message = composed({"-f", "j\u00F6rg@example.org", "b@c"}, "\u00FCber\n");
   EXPECT_TRUE(message.envelope.smtputf8);
   EXPECT_EQ(message.envelope.body, BodyType::eight_bit_mime);
+}
+
+TEST(SendmailMessage, WithANulIsRefusedBeforeItCouldBeLeftInTheMaildrop) {
+  EXPECT_EQ(failure({"b@c"}, std::string("x\0y\n", 4)), ex_dataerr);
 }
 
 TEST(SendmailMessage, RefusesWhatIsNoAddress_I9) {

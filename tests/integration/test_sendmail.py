@@ -143,6 +143,10 @@ def test_exit_statuses(local):
     local.tables["limits"] = {"message": "64KiB"}
     local.write_config()
     assert sendmail(local, "bob@b.example", text="x\n" * 40_000).returncode == 69
+    # Below the limit as it comes, over it as it would be left.
+    assert sendmail(local, "bob@b.example", text="x\n" * 25_000).returncode == 69
+    assert sendmail(local, "bob@b.example", text="x\0y\n").returncode == 65
+    assert not waiting(local)
     del local.tables["maildrop"]
     local.write_config()
     result = sendmail(local, "bob@b.example")
