@@ -25,8 +25,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr Duration interval = std::chrono::seconds(5);
-constexpr std::size_t files_per_pass = 10'000;
-constexpr std::size_t at_a_time = 16;  // messages being taken: enough for one group commit
+constexpr std::size_t files_per_pass = 10'000;  // beside those that are known to be bad
+constexpr std::size_t at_a_time = 16;           // messages being taken: enough for one group commit
 constexpr std::size_t piece_size = 64 << 10;
 constexpr std::string_view unfinished_prefix = "tmp-";
 /// A sender that has not finished its file by then is dead.
@@ -68,6 +68,12 @@ class File {
 };
 
 std::string last_error() { return std::generic_category().message(errno); }
+
+/// Whether what kept a file from being opened is the file's own: a link, a socket, not readable.
+/// Everything else (too many open files, a disk with errors) may be over at the next pass.
+bool is_lasting(int error) {
+  return error == ELOOP || error == ENXIO || error == EACCES || error == EPERM;
+}
 
 Time modified(const struct stat& status) {
   return Time(std::chrono::seconds(status.st_mtim.tv_sec));
@@ -129,19 +135,27 @@ class Maildrop::Folder {
 
   int get() const { return file_.get(); }
 
-  /// Names, at most `files_per_pass`. False: it cannot be read; errno says why.
-  bool list(std::vector<std::string>& names) const {
+  /// Names, at most `files_per_pass` of messages and as many of unfinished files beside those that
+  /// are known to be bad: however many of these lie here, mail behind them is found. False: it
+  /// cannot be read; errno says why.
+  bool list(std::vector<std::string>& names, const std::map<std::string, std::string>& bad) const {
     const int copy = ::openat(file_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR* directory = copy < 0 ? nullptr : ::fdopendir(copy);
     if (directory == nullptr) {
       if (copy >= 0) ::close(copy);
       return false;
     }
-    while (names.size() < files_per_pass) {
+    std::size_t messages = 0, unfinished = 0;
+    while (messages < files_per_pass) {
       const dirent* entry = ::readdir(directory);
       if (entry == nullptr) break;
-      const std::string_view name = entry->d_name;
-      if (name != "." && name != "..") names.emplace_back(name);
+      std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (!bad.contains(name)) {
+        const bool whole = !name.starts_with(unfinished_prefix);
+        if (++(whole ? messages : unfinished) > files_per_pass) continue;
+      }
+      names.push_back(std::move(name));
     }
     ::closedir(directory);
     return true;
@@ -220,8 +234,11 @@ Task<void> Maildrop::watch() {
 
 Task<void> Maildrop::pass(std::shared_ptr<const settings::Settings> settings) {
   const auto folder = std::make_shared<const Folder>(settings->maildrop.path);
+  // What was over a limit may not be so any more.
+  if (settings != judged_by_) known_bad_.clear();
+  judged_by_ = settings;
   std::vector<std::string> names;
-  const std::string trouble = folder->good() && folder->list(names) ? "" : last_error();
+  const std::string trouble = folder->good() && folder->list(names, known_bad_) ? "" : last_error();
   if (trouble != trouble_ && !trouble.empty()) {
     log::error("maildrop_unusable")
         .field("folder", settings->maildrop.path)
@@ -330,8 +347,13 @@ Task<Maildrop::Taken> Maildrop::admit(const Folder& folder, const Candidate& can
   struct stat status {};
 
   if (!file.good() || ::fstat(file.get(), &status) != 0) {
-    why = last_error();
-    co_return errno == ENOENT ? Taken::later : Taken::never;
+    const int error = errno;
+    why = std::generic_category().message(error);
+    if (is_lasting(error)) co_return Taken::never;
+    if (error != ENOENT) {
+      log::warning("maildrop_read_failed").field("file", candidate.name).field("error", why);
+    }
+    co_return Taken::later;
   }
   if (!same_file(status, candidate.status)) co_return Taken::later;
   if (const char* odd = why_not_plain(status)) {
@@ -340,9 +362,9 @@ Task<Maildrop::Taken> Maildrop::admit(const Folder& folder, const Candidate& can
   }
 
   std::string head;
-  const bool has_prefix = file.read(head, drop_prefix_size);
+  if (!file.read(head, drop_prefix_size)) co_return Taken::later;
   const std::optional<DropPrefix> prefix = parse_drop_prefix(head, why);
-  if (!has_prefix || !prefix) co_return Taken::never;
+  if (!prefix) co_return Taken::never;
   if (prefix->file_size() != static_cast<std::uint64_t>(status.st_size)) {
     why = "not whole";
     co_return Taken::never;

@@ -89,7 +89,8 @@ class Maildrop {
   bool stopping_ = false;
   std::size_t busy_ = 0;  // messages being taken
   Event changed_;
-  std::string trouble_;  // with the folder, as logged last
+  std::string trouble_;                                  // with the folder, as logged last
+  std::shared_ptr<const settings::Settings> judged_by_;  // of the last pass
   std::map<std::string, std::string>
       known_bad_;  // name -> what the file looked like when it was logged
   std::map<std::string, std::string> seen_bad_;  // the same, of the pass under way

@@ -3,14 +3,17 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 
 #include "base/checksum.h"
+#include "base/log.h"
 #include "edge/fake_admission.h"
 #include "message/dropped_message.h"
 #include "testing/run.h"
@@ -72,6 +75,7 @@ class MaildropTest : public ::testing::Test {
 
   Task<Known> known(QueueId id) {
     ++asked_;
+    if (known_hook_) known_hook_();
     const bool found = known_.contains(id) ||
                        std::any_of(admission_.submissions.begin(), admission_.submissions.end(),
                                    [&](const Submission& s) { return s.id == id; });
@@ -108,6 +112,7 @@ class MaildropTest : public ::testing::Test {
   test::FakeAdmission admission_;
   settings::Settings settings_;
   std::set<QueueId> known_;
+  std::function<void()> known_hook_;
   int asked_ = 0;
   int made_ = 0;
   std::unique_ptr<Maildrop> maildrop_;
@@ -221,6 +226,59 @@ TEST_F(MaildropTest, AMessageOverALimitStaysAndIsCounted) {
   EXPECT_TRUE(exists(name));
   EXPECT_FALSE(exists(small));
   EXPECT_EQ(maildrop_->statistics().left, 1u);
+}
+
+TEST_F(MaildropTest, ALimitThatWasRaisedLetsInWhatWaited) {
+  settings_.limits.message = 100;
+  const std::string name = put(drop_of(std::string(200, 'x') + "\n"));
+  start();
+  EXPECT_TRUE(exists(name));
+  settings_.limits.message = 1 << 20;
+  maildrop_->reload(std::make_shared<const settings::Settings>(settings_));
+  next_pass();
+  EXPECT_FALSE(exists(name));
+  EXPECT_EQ(maildrop_->statistics().left, 0u);
+}
+
+TEST_F(MaildropTest, TooManyOpenFilesAreNoFaultOfAMessage) {
+  const std::string name = put(drop_of("text\n"));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int last = ::open("/dev/null", O_RDONLY);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(last) + 8;
+  std::vector<int> taken;
+  known_hook_ = [&] {
+    while (true) {
+      const int one = ::dup(last);
+      if (one < 0) break;
+      taken.push_back(one);
+    }
+  };
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  start();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const int one : taken) ::close(one);
+  ::close(last);
+  known_hook_ = nullptr;
+  EXPECT_TRUE(exists(name));
+  ASSERT_EQ(asked_, 1);
+  EXPECT_EQ(maildrop_->statistics().left, 0u);
+  next_pass();
+  EXPECT_FALSE(exists(name));
+}
+
+TEST_F(MaildropTest, AFolderFullOfRubbishHidesNoMail) {
+  log::configure(log::Format::text, log::Level::error);  // a line for each would be the slow part
+  for (int i = 0; i < 10'050; ++i) ::close(::creat((folder_ / std::to_string(i)).c_str(), 0600));
+  std::vector<std::string> good;
+  for (int i = 0; i < 20; ++i) good.push_back(put(drop_of("text\n")));
+  start();
+  next_pass();
+  next_pass();
+  for (const std::string& name : good) EXPECT_FALSE(exists(name)) << name;
+  EXPECT_EQ(maildrop_->statistics().left, 10'050u);
+  log::configure(log::Format::text, log::Level::info);
 }
 
 TEST_F(MaildropTest, StreamsLargeContentAndDropsItWhenItIsDamaged) {
