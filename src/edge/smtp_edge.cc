@@ -132,8 +132,7 @@ SmtpEdge::Doors SmtpEdge::make_doors(const settings::Settings& settings, const D
     door->mode = settings::mode_of(listener.mode);
     door->profile = make_profile(settings, listener, ports_);
     for (const auto& old : open) {
-      if (old->configured == door->configured && old->protocol == door->protocol &&
-          old->mode == door->mode) {
+      if (old->configured == door->configured && old->protocol == door->protocol) {
         door->listener = old->listener;
       }
     }
@@ -158,6 +157,7 @@ void SmtpEdge::use(const settings::Settings& settings, Doors doors) {
     for (const auto& old : doors_) {
       if (door->listener && old->listener == door->listener) {
         old->profile = door->profile;
+        old->mode = door->mode;
         door = old;
         break;
       }
@@ -185,6 +185,13 @@ void SmtpEdge::reload(std::shared_ptr<const settings::Settings> settings) {
     if (door->listener) continue;
     door->listener = ports_.listen(loops_.front()->executor, door->configured, door->mode);
     fresh.push_back(door);
+  }
+  for (const auto& door : doors) {
+    for (const auto& old : before) {
+      // What is in use keeps its file: a second one could not be opened at its path.
+      const bool changes = old->listener == door->listener && old->mode != door->mode;
+      if (changes) net::set_socket_mode(door->configured, door->mode);
+    }
   }
   use(*settings, doors);
   for (const auto& door : fresh) admit_clients(door);

@@ -1,6 +1,9 @@
 #include "edge/smtp_edge.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -101,7 +104,10 @@ class SmtpEdgeTest : public ::testing::Test {
   void start() {
     SmtpEdge::Ports ports = SmtpEdge::ports(admission_, clock_, {context_.get_executor()}, 0);
     ports.listen = [this](boost::asio::any_io_executor executor, const Endpoint& endpoint,
-                          unsigned) { return network_.listen(std::move(executor), endpoint); };
+                          unsigned) {
+      ++listens_;
+      return network_.listen(std::move(executor), endpoint);
+    };
     edge_ = std::make_unique<SmtpEdge>(std::move(ports),
                                        std::make_shared<const settings::Settings>(settings_));
     edge_->start();
@@ -122,6 +128,7 @@ class SmtpEdgeTest : public ::testing::Test {
   fake::MemoryNetwork network_{clock_};
   test::FakeAdmission admission_;
   settings::Settings settings_;
+  int listens_ = 0;
   std::unique_ptr<SmtpEdge> edge_;
 };
 
@@ -295,6 +302,24 @@ TEST_F(SmtpEdgeTest, ReloadOpensAndClosesListeners) {
   EXPECT_EQ(client(26)->said(), "220 new.example ESMTP Mansio\r\n");
   ASSERT_EQ(edge_->endpoints().size(), 1u);
   EXPECT_EQ(edge_->endpoints()[0].port, 26);
+}
+
+TEST_F(SmtpEdgeTest, ReloadChangesThePermissionsOfASocketThatIsInUse) {
+  std::string path = "/tmp/mansio-edge-socket-XXXXXX";
+  ::close(::mkstemp(path.data()));
+  settings_.listeners[0].address = {path, 0};
+  start();
+  auto changed = settings_;
+  changed.listeners[0].mode = "0660";
+  edge_->reload(std::make_shared<const settings::Settings>(changed));
+  fake::run_until_idle(context_);
+
+  struct stat status {};
+
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  ::unlink(path.c_str());
+  EXPECT_EQ(status.st_mode & 0777u, 0660u);
+  EXPECT_EQ(listens_, 1) << "a second socket at the same path cannot be";
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ bool is_stale(const sockaddr* address, socklen_t size) {
 void open_to_others(const Endpoint& endpoint, unsigned socket_mode) {
   if (!endpoint.is_unix() || socket_mode == private_socket_mode) return;
   // Nobody listens on it yet, so who connects between the two calls is refused.
-  if (::chmod(endpoint.address.c_str(), socket_mode) != 0) fail(endpoint.to_string());
+  set_socket_mode(endpoint, socket_mode);
 }
 
 void bind_or_throw(int descriptor, const Endpoint& endpoint, const sockaddr* address,
@@ -181,6 +181,10 @@ std::unique_ptr<Listener> listen(boost::asio::any_io_executor executor, const En
     ::close(descriptor);
     throw;
   }
+}
+
+void set_socket_mode(const Endpoint& endpoint, unsigned socket_mode) {
+  if (::chmod(endpoint.address.c_str(), socket_mode) != 0) fail(endpoint.to_string());
 }
 
 std::unique_ptr<Listener> adopt_listener(boost::asio::any_io_executor executor, int descriptor) {

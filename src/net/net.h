@@ -32,6 +32,10 @@ inline constexpr unsigned private_socket_mode = 0600;
 std::unique_ptr<Listener> listen(boost::asio::any_io_executor executor, const Endpoint& endpoint,
                                  unsigned socket_mode = private_socket_mode);
 
+/// Gives the file of a Unix socket that is open already other permissions. Throws
+/// std::system_error.
+void set_socket_mode(const Endpoint& endpoint, unsigned socket_mode);
+
 /// Takes a listening descriptor over. Throws std::system_error if it is none.
 std::unique_ptr<Listener> adopt_listener(boost::asio::any_io_executor executor, int descriptor);
 
