@@ -60,6 +60,7 @@ Task<void> DelayWatch::walk(SettingsPtr settings, std::size_t age) {
     selector.accepted_since = cursor->second;
   }
   std::string resume;
+  bool told_all = true;
   do {
     std::function<void(spool::Done<spool::ListPage>)> start =
         [this, &selector, &resume](spool::Done<spool::ListPage> done) {
@@ -78,10 +79,12 @@ Task<void> DelayWatch::walk(SettingsPtr settings, std::size_t age) {
     }
     if (ports_.stopping()) co_return;
     auto submitting = submit(std::move(operations));
-    co_await std::move(submitting);
+    const bool told = co_await std::move(submitting);
+    told_all = told_all && told;
     resume = page->resume;
   } while (!resume.empty());
-  cursors_[ages_[age]] = until;
+  // Whoever was not told is found again from the same place the next time; the others are skipped.
+  if (told_all) cursors_[ages_[age]] = until;
 }
 
 /// What telling the sender of one message takes; nothing if there is nobody to tell.
@@ -169,18 +172,23 @@ Task<dsn::ReportedRecipient> DelayWatch::report_of(const spool::StoredMessage& s
   co_return reported;
 }
 
-Task<void> DelayWatch::submit(std::vector<spool::Operation> operations) {
-  if (operations.empty()) co_return;
+/// False: one was refused, since a recipient that its notice names had its outcome meanwhile. The
+/// notice for the others has to be written anew.
+Task<bool> DelayWatch::submit(std::vector<spool::Operation> operations) {
+  if (operations.empty()) co_return true;
   std::vector<std::vector<spool::Admit>> notices;
   for (const spool::Operation& operation : operations) {
     notices.push_back(std::get<spool::Change>(operation).notices);
   }
   auto performing = ports_.gate.perform_all(std::move(operations));
   const std::vector<spool::Answer> answers = co_await std::move(performing);
+  bool told = true;
   for (std::size_t i = 0; i < answers.size(); ++i) {
+    told = told && answers[i].status != spool::Status::refused;
     if (answers[i].status != spool::Status::committed || answers[i].changed == 0) continue;
     for (const spool::Admit& notice : notices[i]) ports_.dispatch(notice);
   }
+  co_return told;
 }
 
 }  // namespace mansio::queue

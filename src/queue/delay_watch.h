@@ -52,7 +52,7 @@ class DelayWatch {
   Task<void> walk(SettingsPtr settings, std::size_t age);
   Task<void> add_changes(SettingsPtr settings, std::size_t age, spool::StoredMessagePtr stored,
                          std::vector<spool::Operation>& operations);
-  Task<void> submit(std::vector<spool::Operation> operations);
+  Task<bool> submit(std::vector<spool::Operation> operations);
   Task<bool> is_bulk(const Message& message);
   Task<dsn::ReportedRecipient> report_of(const spool::StoredMessage& stored,
                                          std::uint32_t recipient);

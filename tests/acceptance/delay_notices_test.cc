@@ -1,5 +1,8 @@
 // Notices of delay (RFC 3461 §4.1 DELAY, RFC 3464 §2.3.9), in virtual time.
 #include <algorithm>
+#include <functional>
+#include <memory>
+#include <utility>
 
 #include "acceptance/queue_world.h"
 
@@ -202,6 +205,50 @@ TEST_P(DelayNotices, N9_the_ages_of_a_reload_hold_for_what_waits_already) {
   world->reload();
   world->pass(hours(1));
   EXPECT_EQ(count(*world), 1u);
+}
+
+/// The engine's notices; before the first is written, something happens in the queue.
+class InterferingBuilder final : public dsn::BounceBuilder {
+ public:
+  explicit InterferingBuilder(std::shared_ptr<std::function<void()>> before)
+      : before_(std::move(before)) {}
+
+  std::optional<dsn::Notice> build(const dsn::NoticeRequest& request) const override {
+    if (const auto once = std::exchange(*before_, nullptr)) once();
+    return own_->build(request);
+  }
+
+ private:
+  std::shared_ptr<std::function<void()>> before_;
+  std::unique_ptr<dsn::BounceBuilder> own_ = dsn::make_bounce_builder();
+};
+
+TEST_P(DelayNotices, N9_an_outcome_that_comes_between_silences_only_its_own_recipient) {
+  struct NobodyAsks final : spool::CompletionSink {
+    void completed(std::vector<spool::Answer> /*answers*/) override {}
+  } nobody;
+
+  const auto before = std::make_shared<std::function<void()>>();
+  WorldOptions interfering = options();
+  interfering.bounce_builder = [before] { return std::make_unique<InterferingBuilder>(before); };
+  const auto world = world_with(interfering);
+  const QueueId id = world->submit("s@b.example", {"a@x.example", "b@x.example"}, content).id;
+  *before = [&] {
+    spool::Settle settle;
+    settle.id = id;
+    settle.at = world->clock().now();
+    settle.outcomes.resize(1);
+    settle.outcomes[0].recipient = 1;
+    settle.outcomes[0].disposition.outcome = Outcome::delivered;
+    std::vector<spool::Request> requests(1);
+    requests[0].operation = std::move(settle);
+    world->spool().submit(std::move(requests), nobody);
+  };
+  world->pass(hours(5));
+  ASSERT_EQ(count(*world), 1u);
+  const std::string text = notices_of(*world)[0].content;
+  EXPECT_THAT(text, HasSubstr("Final-Recipient: rfc822; a@x.example"));
+  EXPECT_THAT(text, Not(HasSubstr("b@x.example")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, DelayNotices, testing::Values(Backend::memory, Backend::file),
