@@ -14,12 +14,13 @@ namespace {
 
 namespace errc = boost::system::errc;
 
-/// Every connection fails in the same way.
+/// Every connection fails in the same way, and there is no IPv6.
 class FailingConnector final : public Connector {
  public:
   explicit FailingConnector(ErrorCode error) : error_(error) {}
 
-  Task<Result<std::unique_ptr<Stream>>> connect(Endpoint, std::string, SteadyTime) override {
+  Task<Result<std::unique_ptr<Stream>>> connect(Endpoint peer, std::string, SteadyTime) override {
+    if (peer.is_ipv6()) co_return ErrorCode(boost::asio::error::network_unreachable);
     co_return error_;
   }
 
@@ -27,7 +28,8 @@ class FailingConnector final : public Connector {
   ErrorCode error_;
 };
 
-Disposition trouble_for(ErrorCode error) {
+Disposition trouble_for(ErrorCode error, std::vector<RouteHost> route_hosts = {
+                                             {"mx.b.example", {"192.0.2.2", 25}}}) {
   boost::asio::io_context context;
   fake::VirtualClock clock;
   HostTable hosts;
@@ -37,7 +39,7 @@ Disposition trouble_for(ErrorCode error) {
   ports.clock = &clock;
   ports.hosts = &hosts;
   Route route;
-  route.hosts.push_back({"mx.b.example", {"192.0.2.2", 25}});
+  route.hosts = std::move(route_hosts);
   return fake::run(context, clock, open_connection(std::move(ports), {}, std::move(route))).trouble;
 }
 
@@ -74,6 +76,19 @@ TEST(Connection, WhatTheHostOrTheWayToItDoesIsATry) {
     EXPECT_EQ(trouble.outcome, Outcome::deferred) << error.message();
     EXPECT_TRUE(trouble.counts_as_try) << error.message();
   }
+}
+
+TEST(Connection, AFamilyThatThisMachineCannotReachCostsNoTry) {
+  std::vector<RouteHost> hosts;
+  for (int i = 1; i <= 6; ++i) {
+    const std::string number = std::to_string(i);
+    hosts.push_back({"mx" + number + ".b.example", {"2001:db8::" + number, 25}});
+  }
+  hosts.push_back({"mx7.b.example", {"192.0.2.7", 25}});
+  // The seventh is tried, and what it says stands before that there is no way to the others.
+  const Disposition trouble = trouble_for(boost::asio::error::connection_refused, hosts);
+  EXPECT_EQ(trouble.host, "mx7.b.example");
+  EXPECT_NE(trouble.reply.text.find("192.0.2.7"), std::string::npos) << trouble.reply.text;
 }
 
 }  // namespace

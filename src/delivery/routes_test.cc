@@ -186,8 +186,7 @@ TEST(MxDelivery, F14_a_slow_DNS_is_waited_for) {
   EXPECT_LT(kit.clock.steady_now() - begin, std::chrono::seconds(45));
 }
 
-TEST(MxDelivery, AFamilyThatThisMachineCannotReachCostsNoTry) {
-  // The network in memory refuses; what matters here is that a host without IPv4 use is passed.
+TEST(MxDelivery, NoHostTakesAllTheTriesWhileOthersWait) {
   const std::vector<RouteHost> hosts = {{"a.x", {"2001:db8::1", 25}},
                                         {"a.x", {"192.0.2.1", 25}},
                                         {"a.x", {"2001:db8::2", 25}},
