@@ -187,5 +187,6 @@ def test_a_bounce_of_20_mb_with_5000_parts_costs_little(bouncing, sink):
 
 
 def test_the_secret_is_never_shown(bouncing):
-    shown = bouncing.command("config", "show", str(bouncing.config))
+    shown = bouncing.command("config", "effective", "--config", str(bouncing.config))
+    assert shown.returncode == 0 and DOMAIN in shown.stdout
     assert SECRET not in shown.stdout + shown.stderr + bouncing.log()
