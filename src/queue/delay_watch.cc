@@ -26,6 +26,28 @@ bool waits(const RecipientStatus& status) {
 
 }  // namespace
 
+void DelayWatch::arrived_late(Time accepted_at) {
+  const std::lock_guard lock(late_mutex_);
+  late_.insert(std::chrono::floor<std::chrono::minutes>(accepted_at));
+}
+
+/// What has passed all ages is found by no walk any more.
+void DelayWatch::forget_late_ones() {
+  Time from = ports_.clock.now();
+  for (const Duration age : ages_) {
+    const auto cursor = cursors_.find(age);
+    from = std::min(from, cursor == cursors_.end() ? Time{} : cursor->second);
+  }
+  const std::lock_guard lock(late_mutex_);
+  late_.erase(late_.begin(), late_.lower_bound(std::chrono::floor<std::chrono::minutes>(from)));
+}
+
+bool DelayWatch::any_late(Time from, Time until) {
+  const std::lock_guard lock(late_mutex_);
+  const auto first = late_.lower_bound(std::chrono::floor<std::chrono::minutes>(from));
+  return first != late_.end() && *first < until;
+}
+
 void DelayWatch::take_ages(const settings::Notify& notify) {
   ages_ = notify.delay;
   std::sort(ages_.begin(), ages_.end());
@@ -42,6 +64,7 @@ Task<void> DelayWatch::run() {
     co_await std::move(sleeping);
     const SettingsPtr settings = ports_.settings();
     take_ages(settings->notify);
+    forget_late_ones();
     for (std::size_t age = 0; age < ages_.size() && !ports_.stopping(); ++age) {
       auto walking = walk(settings, age);
       co_await std::move(walking);
@@ -55,9 +78,11 @@ Task<void> DelayWatch::walk(SettingsPtr settings, std::size_t age) {
   const auto cursor = cursors_.find(ages_[age]);
   spool::Selector selector;
   selector.accepted_before = until;
+  Time from{};
   if (cursor != cursors_.end()) {
-    if (until <= cursor->second) co_return;
-    selector.accepted_since = cursor->second;
+    from = cursor->second;
+    if (until <= from) co_return;
+    if (!any_late(from, until)) selector.accepted_since = from;
   }
   std::string resume;
   bool told_all = true;
@@ -74,6 +99,7 @@ Task<void> DelayWatch::walk(SettingsPtr settings, std::size_t age) {
     }
     std::vector<spool::Operation> operations;
     for (const spool::StoredMessagePtr& stored : page->messages) {
+      if (stored->message.accepted_at < from) continue;
       auto adding = add_changes(settings, age, stored, operations);
       co_await std::move(adding);
     }

@@ -6,13 +6,18 @@
 // at once (after a restart, or with new settings) is told of once: only the cursor of the highest
 // age that it has passed may tell, and the count of notices in its status then stands for all of
 // them. That count also makes it no matter that cursors begin anew with the process.
+//
+// A listing begins at the ids of its time. Mail that lay in the maildrop for long has an older one,
+// so a walk whose time such mail came in begins at the oldest message.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/clock.h"
@@ -25,7 +30,7 @@
 
 namespace mansio::queue {
 
-/// Runs on: one loop.
+/// Runs on: one loop, but for arrived_late().
 class DelayWatch {
  public:
   struct Ports {
@@ -46,6 +51,9 @@ class DelayWatch {
   /// Until it is cancelled or stopping() says so.
   Task<void> run();
 
+  /// A message was accepted whose id is older than spool::arrival_max. From any thread.
+  void arrived_late(Time accepted_at);
+
  private:
   using SettingsPtr = std::shared_ptr<const settings::Settings>;
 
@@ -57,10 +65,15 @@ class DelayWatch {
   Task<dsn::ReportedRecipient> report_of(const spool::StoredMessage& stored,
                                          std::uint32_t recipient);
   void take_ages(const settings::Notify& notify);
+  void forget_late_ones();
+  bool any_late(Time from, Time until);
 
   Ports ports_;
   std::vector<Duration> ages_;        ///< ascending, each once
   std::map<Duration, Time> cursors_;  ///< per age: what was accepted before it was walked
+
+  std::mutex late_mutex_;
+  std::set<Time> late_;  // guarded by late_mutex_; minutes in which mail with an old id came in
 };
 
 }  // namespace mansio::queue

@@ -177,6 +177,9 @@ Task<Admitted> Queue::Impl::admit_now(Submission submission) {
   admitted.status = answer.status;
   admitted.detail = answer.detail;
   if (answer.status == spool::Status::committed) {
+    if (message->accepted_at - message->id.time() > spool::arrival_max) {
+      delay_watch_->arrived_late(message->accepted_at);
+    }
     keep_in_memory(*message);
     dispatch(message, due, &here);
   }

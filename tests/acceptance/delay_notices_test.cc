@@ -251,6 +251,26 @@ TEST_P(DelayNotices, N9_an_outcome_that_comes_between_silences_only_its_own_reci
   EXPECT_THAT(text, Not(HasSubstr("b@x.example")));
 }
 
+TEST_P(DelayNotices, N9_of_mail_that_lay_in_the_maildrop_for_hours_too) {
+  const auto world = world_with(options());
+  world->submit("s@b.example", {"a@x.example"}, "List-Id: <news>\r\n" + content);
+  world->pass(hours(6));  // there is a cursor
+  Submission submission;
+  SeededRandom random(1);
+  submission.id = IdSource(random).next(world->clock().now() - hours(5));
+  submission.envelope.reverse_path = *Address::parse("s@b.example", false);
+  submission.envelope.recipients.resize(1);
+  Recipient& recipient = submission.envelope.recipients[0];
+  recipient.address = recipient.original = *Address::parse("a@x.example", false);
+  submission.content.octets = std::make_shared<const std::string>(content);
+  ContentScanner scanner;
+  scanner.feed(content);
+  submission.content.facts = scanner.finish();
+  ASSERT_EQ(world->wait(world->queue().admit(submission)).status, spool::Status::committed);
+  world->pass(hours(6));
+  EXPECT_EQ(count(*world), 1u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, DelayNotices, testing::Values(Backend::memory, Backend::file),
                          [](const auto& backend) { return to_text(backend.param); });
 
