@@ -27,9 +27,14 @@ std::vector<Endpoint> admin_listeners(const settings::Settings& settings) {
   return result;
 }
 
-/// What a reload cannot change, because mail or sockets hang on it.
+/// What a reload cannot change, because mail or sockets hang on it, or it is read at the start
+/// only.
 std::string needs_restart(const settings::Settings& old, const settings::Settings& fresh) {
   if (old.spool.url != fresh.spool.url) return "spool.url";
+  if (old.spool.reserve != fresh.spool.reserve) return "spool.reserve";
+  if (old.spool.reserve_share != fresh.spool.reserve_share) return "spool.reserve_share";
+  if (old.history_keep != fresh.history_keep) return "history.keep";
+  if (old.log.level != fresh.log.level) return "log.level";
   if (old.server.loops != fresh.server.loops) return "server.loops";
   if (old.admin.listen != fresh.admin.listen) return "admin.listen";
   if (old.admin.socket != fresh.admin.socket) return "admin.socket";
@@ -217,8 +222,8 @@ Task<delivery::ProbeReport> Daemon::probe(std::string destination, std::string s
   delivery::ConnectionOptions options;
   options.ehlo = settings->server.hostname;
   options.timeouts = settings->timeouts;
-  auto probing = delivery::probe(ports, options, *routes, std::move(destination),
-                                 std::move(sender), addresses_max);
+  auto probing = delivery::probe(ports, options, *routes, std::move(destination), std::move(sender),
+                                 addresses_max);
   co_return co_await std::move(probing);
 }
 
@@ -252,8 +257,9 @@ void Daemon::start() {
   queue_->start();
   edge_->start();
   if (const auto unclaimed = passed_.unclaimed(); !unclaimed.empty()) {
-    throw std::runtime_error("the service manager passed the socket " + unclaimed.front() +
-                             ", which is the address of no [[listener]] with protocol smtp or lmtp");
+    throw std::runtime_error(
+        "the service manager passed the socket " + unclaimed.front() +
+        ", which is the address of no [[listener]] with protocol smtp or lmtp");
   }
   maildrop_->start();
   watchdog_ = std::make_unique<Watchdog>(*clock_, control_.get_executor(), loops_->all());
@@ -261,6 +267,7 @@ void Daemon::start() {
 }
 
 std::string Daemon::reload() {
+  if (stopping_) return "the daemon is stopping";  // no listener opens any more
   std::string wrong;
   net::notify_service_manager("RELOADING=1");
   try {
@@ -289,6 +296,7 @@ std::string Daemon::reload() {
 }
 
 Task<void> Daemon::stop() {
+  stopping_ = true;
   const SteadyTime begin = clock_->steady_now();
   const SteadyTime deadline = begin + settings_->server.drain;
   if (watchdog_) watchdog_->stop();

@@ -29,8 +29,8 @@ class Daemon {
 
   /// Throws spool::OpenError, std::system_error (addresses), std::runtime_error (certificates).
   void start();
-  /// Reads the file again. What is wrong with it is logged and given back, and the old settings stay
-  /// as they are; empty: the new ones are in force.
+  /// Reads the file again. What is wrong with it is logged and given back, and the old settings
+  /// stay as they are; empty: the new ones are in force.
   std::string reload();
   /// Ends in order: no new mail, no new attempts, running ones until the drain deadline, then the
   /// spool. `done` runs on the control thread.
@@ -75,6 +75,7 @@ class Daemon {
   std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<admin::AdminServer> admin_;
   std::function<void(std::string)> spool_failure_;
+  bool stopping_ = false;
 };
 
 }  // namespace mansio::daemon

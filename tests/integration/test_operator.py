@@ -165,6 +165,16 @@ def test_reload_takes_a_good_file_and_says_what_is_wrong_with_a_bad_one(node):
         client.ehlo()
         assert client.esmtp_features["size"] == "1048576", "the old settings stay"
 
+    # What only a start can change is refused, not passed over.
+    for table, key, value in (("history", "keep", "1d"), ("log", "level", "debug"), ("spool", "reserve", "2MiB")):
+        node.tables["limits"] = {"message": "2MiB"}
+        before = dict(node.tables.get(table, {}))
+        node.tables[table] = {**before, key: value}
+        node.write_config()
+        code, text = run(node, "reload")
+        assert code == 5 and f"{table}.{key} cannot change without a restart" in text, text
+        node.tables[table] = before
+
 
 # ---- bulk verbs -----------------------------------------------------------------------------------
 
