@@ -63,7 +63,9 @@ class Reader {
  public:
   /// `complete`: also reads and checks what the file names.
   explicit Reader(const std::string& path, bool complete = true)
-      : path_(path), complete_(complete), folder_(std::filesystem::absolute(path).parent_path().string()) {}
+      : path_(path),
+        complete_(complete),
+        folder_(std::filesystem::absolute(path).parent_path().string()) {}
 
   Loaded read(std::string_view text) {
     try {
