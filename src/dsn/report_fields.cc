@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "dsn/mime.h"
 #include "message/utf8.h"
 
 namespace mansio::dsn {
@@ -25,52 +26,12 @@ Typed typed(std::string_view field) {
   return {type, trim(field.substr(semicolon + 1))};
 }
 
-/// RFC 6533 §3: "\x{F6}" is U+00F6 in the 7-bit forms of an address.
-std::string with_characters(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t end = text.starts_with("\\x{") ? text.find('}') : std::string_view::npos;
-    std::uint32_t character = 0;
-    bool valid = end != std::string_view::npos && end > 3 && end <= 9;
-    for (std::size_t i = 3; valid && i < end; ++i) {
-      const auto octet = static_cast<unsigned char>(text[i] | 0x20);
-      const bool is_digit = octet >= '0' && octet <= '9';
-      valid = is_digit || (octet >= 'a' && octet <= 'f');
-      character =
-          character << 4 | static_cast<std::uint32_t>(is_digit ? octet - '0' : octet - 'a' + 10);
-    }
-    if (!valid || character > 0x10FFFF || (character >= 0xD800 && character <= 0xDFFF)) {
-      out += text.front();
-      text.remove_prefix(1);
-      continue;
-    }
-    text.remove_prefix(end + 1);
-    const auto put = [&out](std::uint32_t octet) { out += static_cast<char>(octet); };
-    if (character < 0x80) {
-      put(character);
-    } else if (character < 0x800) {
-      put(0xC0 | character >> 6);
-      put(0x80 | (character & 0x3F));
-    } else if (character < 0x10000) {
-      put(0xE0 | character >> 12);
-      put(0x80 | (character >> 6 & 0x3F));
-      put(0x80 | (character & 0x3F));
-    } else {
-      put(0xF0 | character >> 18);
-      put(0x80 | (character >> 12 & 0x3F));
-      put(0x80 | (character >> 6 & 0x3F));
-      put(0x80 | (character & 0x3F));
-    }
-  }
-  return out;
-}
-
 std::string address_of(std::string_view field) {
   std::string_view address = typed(field).value;
   if (address.starts_with('<') && address.ends_with('>') && address.size() > 1) {
     address = address.substr(1, address.size() - 2);
   }
-  return one_line(with_characters(address), address_octets_max);
+  return one_line(from_utf8_address(address), address_octets_max);
 }
 
 std::string value_of(std::string_view field) { return one_line(typed(field).value); }

@@ -2,10 +2,11 @@
 // and writes what it says into the history of the message that it is about. Nothing of it is kept,
 // relayed or answered by mail: no loop can pass through here.
 //
-//   which message        by the token in the address, or else in the notice; never by its words
-//   which recipient      by the token; a token for the whole message, by the addresses in the
-//   notice the reply 250        after the record is durable automatic replies    and receipts are
-//   counted and logged; they say nothing new about delivery
+// - Which message: by the token in the address, or else in the notice; never by its words.
+// - Which recipient: by the token; where that is for the whole message, by the addresses in the
+//   notice.
+// - The reply 250 comes after the record is durable.
+// - Automatic replies and receipts are counted and logged; they say nothing new about delivery.
 #pragma once
 
 #include <memory>
