@@ -42,6 +42,17 @@ struct Way {
   std::uint64_t message_max = usual_message_max;
 };
 
+/// Whether a listener takes mail for any domain from this machine. One that does not would refuse
+/// for good what belongs into the maildrop.
+bool serves_us(const settings::Listener& listener) {
+  if (listener.address.is_unix()) return true;
+  std::string own = listener.address.address;
+  if (own == "0.0.0.0") own = "127.0.0.1";
+  if (own == "::") own = "::1";
+  return std::any_of(listener.relay_from.begin(), listener.relay_from.end(),
+                     [&](const std::string& network) { return net::in_network(own, network); });
+}
+
 Way way_of(const settings::Settings& settings) {
   Way way;
   way.maildrop = settings.maildrop.path;
@@ -53,6 +64,7 @@ Way way_of(const settings::Settings& settings) {
   for (const bool local : {true, false}) {
     for (const settings::Listener& listener : settings.listeners) {
       if (listener.protocol != "smtp" || listener.tls == "implicit") continue;
+      if (!serves_us(listener)) continue;
       if (listener.address.is_unix() == local) way.servers.push_back(listener.address);
     }
   }

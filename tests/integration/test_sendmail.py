@@ -135,6 +135,14 @@ def test_without_a_daemon_mail_is_left_and_delivered_once(local, sink):
     assert local.summary()["accepted"] == 3
 
 
+def test_a_listener_that_does_not_relay_for_this_machine_is_not_asked(local, sink):
+    """It would refuse for good what the maildrop takes."""
+    local.tables["[[listener]]"] = [{"address": f"127.0.0.1:{local.smtp_port}", "relay_from": ["192.0.2.0/24"]}]
+    local.start()
+    assert sendmail(local, "bob@b.example").returncode == 0
+    messages(local, sink, 1)
+
+
 def test_exit_statuses(local):
     assert sendmail(local).returncode == 64
     assert sendmail(local, "-bd").returncode == 64
