@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/checksum.h"
@@ -246,6 +247,7 @@ Task<void> Maildrop::pass(std::shared_ptr<const settings::Settings> settings) {
   }
   trouble_ = trouble;
   seen_bad_.clear();
+  told_of_failure_ = false;
   for (std::string& name : names) {
     if (stopping_ || ports_.admission.readiness() != Readiness::ready) break;
     Candidate candidate;
@@ -350,7 +352,7 @@ Task<Maildrop::Taken> Maildrop::admit(const Folder& folder, const Candidate& can
     const int error = errno;
     why = std::generic_category().message(error);
     if (is_lasting(error)) co_return Taken::never;
-    if (error != ENOENT) {
+    if (error != ENOENT && !std::exchange(told_of_failure_, true)) {
       log::warning("maildrop_read_failed").field("file", candidate.name).field("error", why);
     }
     co_return Taken::later;

@@ -89,7 +89,8 @@ class Maildrop {
   bool stopping_ = false;
   std::size_t busy_ = 0;  // messages being taken
   Event changed_;
-  std::string trouble_;                                  // with the folder, as logged last
+  std::string trouble_;           // with the folder, as logged last
+  bool told_of_failure_ = false;  // to open a file; one line in a pass is enough
   std::shared_ptr<const settings::Settings> judged_by_;  // of the last pass
   std::map<std::string, std::string>
       known_bad_;  // name -> what the file looked like when it was logged
