@@ -56,11 +56,12 @@ bool has_ascii_form(const Envelope& envelope) {
 Task<void> send(Endpoint server, const Envelope& envelope, const std::string& content, Clock& clock,
                 SubmitTimes times, Sent& sent) {
   const auto connector = net::make_connector(clock);
+  const std::string where = server.to_string();
   auto connecting =
       connector->connect(std::move(server), {}, clock.steady_now() + std::chrono::seconds(30));
   auto connected = co_await std::move(connecting);
   if (!connected) {
-    sent.reply = connected.error().message();
+    sent.reply = "cannot connect to " + where + ": " + connected.error().message();
     co_return;
   }
   smtp::ClientSession session(std::move(*connected), client_options(times), clock);

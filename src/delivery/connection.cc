@@ -113,6 +113,13 @@ std::string name_with_address(const RouteHost& host) {
   return text + ", " + host.endpoint.to_string();
 }
 
+/// False: what went wrong follows from this route's wishes (TLS, certificates, a login), and other
+/// routes that use the host may have others.
+bool concerns_the_host(const Event& event, const Route& route) {
+  if (event.cause == Cause::policy || event.stage == Stage::auth) return false;
+  return event.stage != Stage::starttls || route.tls != TlsPolicy::required;
+}
+
 }  // namespace
 
 Task<HostAttempt> try_host(const ConnectionPorts& ports, const ConnectionOptions& options,
@@ -228,7 +235,9 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
       connected.session = std::move(attempt.session);
       co_return connected;
     }
-    ports.hosts->failed(host.endpoint, ports.clock->steady_now());
+    if (concerns_the_host(attempt.event, route)) {
+      ports.hosts->failed(host.endpoint, ports.clock->steady_now());
+    }
     if (!attempt.unreachable) ++tries;
     attempt.event.more_hosts = i + 1 < hosts.size() && tries < hosts_per_attempt;
     const Verdict verdict = classify(attempt.event);

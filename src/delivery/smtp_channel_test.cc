@@ -271,6 +271,18 @@ TEST(SmtpChannel, TriesTheHostsInOrderWithinOneAttempt) {
   EXPECT_EQ(kit.network.attempts().size(), 5u);
 }
 
+TEST(SmtpChannel, AHostThatLacksWhatARouteWantsIsNotAvoidedLater) {
+  ChannelKit kit;  // the first host offers no STARTTLS
+  kit.route.tls = "required";
+  const auto second = kit.add_server({"192.0.2.5", 25});
+  second->set_extensions({"STARTTLS"});
+  EXPECT_EQ(kit.deliver_one().address, "192.0.2.5:25");
+  EXPECT_EQ(kit.network.attempts().size(), 2u);
+  // Other routes share what is known of hosts, and for them the first one is good.
+  EXPECT_EQ(kit.deliver_one().address, "192.0.2.5:25");
+  EXPECT_EQ(kit.network.attempts().size(), 4u) << "the first one was asked again";
+}
+
 TEST(SmtpChannel, TriesHostsThatFailedLatelyWhenNothingElseIsLeft) {
   ChannelKit kit;
   kit.network.refuse({"192.0.2.2", 25});

@@ -1,6 +1,9 @@
 #include "queue/delay_watch.h"
 
 #include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
 #include <utility>
 
 #include "base/log.h"
@@ -60,8 +63,8 @@ void DelayWatch::take_ages(const settings::Notify& notify) {
 Task<void> DelayWatch::run() {
   while (!ports_.stopping()) {
     take_ages(ports_.settings()->notify);
-    auto sleeping = sleep_for(ports_.clock, interval_of(ages_));
-    co_await std::move(sleeping);
+    auto waiting = wait_for_the_next_pass();
+    co_await std::move(waiting);
     const SettingsPtr settings = ports_.settings();
     take_ages(settings->notify);
     forget_late_ones();
@@ -70,6 +73,27 @@ Task<void> DelayWatch::run() {
       co_await std::move(walking);
     }
   }
+}
+
+void DelayWatch::settings_changed() {
+  fresh_settings_ = true;
+  if (wake_) wake_->notify_all();
+}
+
+Task<void> DelayWatch::wait_for_the_next_pass() {
+  const auto executor = co_await boost::asio::this_coro::executor;
+  if (!wake_) wake_ = std::make_unique<Event>(executor);
+  const auto timer = ports_.clock.make_timer(executor);
+  const SteadyTime next = ports_.clock.steady_now() + interval_of(ages_);
+  timer->start(next, [this] { wake_->notify_all(); });
+  while (!fresh_settings_ && ports_.clock.steady_now() < next) {
+    co_await wake_->wait();
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none) {
+      throw boost::system::system_error(boost::asio::error::operation_aborted);
+    }
+  }
+  fresh_settings_ = false;
 }
 
 /// Looks at the messages that reached ages_[age] since the last time.

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/stream.h"
 #include "queue/notices.h"
 #include "queue/spool_gate.h"
@@ -50,6 +51,8 @@ class DelayWatch {
 
   /// Until it is cancelled or stopping() says so.
   Task<void> run();
+  /// The ages may have changed: the next pass comes at once.
+  void settings_changed();
 
   /// A message was accepted whose id is older than spool::arrival_max. From any thread.
   void arrived_late(Time accepted_at);
@@ -57,6 +60,7 @@ class DelayWatch {
  private:
   using SettingsPtr = std::shared_ptr<const settings::Settings>;
 
+  Task<void> wait_for_the_next_pass();
   Task<void> walk(SettingsPtr settings, std::size_t age);
   Task<void> add_changes(SettingsPtr settings, std::size_t age, spool::StoredMessagePtr stored,
                          std::vector<spool::Operation>& operations);
@@ -71,6 +75,8 @@ class DelayWatch {
   Ports ports_;
   std::vector<Duration> ages_;        ///< ascending, each once
   std::map<Duration, Time> cursors_;  ///< per age: what was accepted before it was walked
+  std::unique_ptr<Event> wake_;       ///< of the loop that run() is on
+  bool fresh_settings_ = false;
 
   std::mutex late_mutex_;
   std::set<Time> late_;  // guarded by late_mutex_; minutes in which mail with an old id came in

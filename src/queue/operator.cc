@@ -90,6 +90,38 @@ bool limits_nothing(const QueueSelector& selector) {
          stored.retries_min == 0 && stored.size_min == 0 && stored.subject.empty();
 }
 
+/// The reason for waiting that the last attempt gives beyond "it was deferred": null if a host
+/// spoke about the message.
+const char* trouble_of(const Disposition& last) {
+  switch (last.cause) {
+    case Cause::dns:
+      return "dns";
+    case Cause::policy:
+      return "policy";
+    default:
+      break;
+  }
+  switch (last.stage) {
+    case Stage::route:
+      return "policy";
+    case Stage::connect:
+    case Stage::greeting:
+    case Stage::ehlo:
+    case Stage::starttls:
+    case Stage::auth:
+      return "host_down";
+    default:
+      return nullptr;
+  }
+}
+
+/// What was said last, and by whom at which step.
+std::string last_word(const Disposition& last) {
+  std::string text = last.reply.to_string();
+  if (last.host.empty()) return text;
+  return last.host + " (" + to_text(last.stage) + "): " + text;
+}
+
 }  // namespace
 
 const char* to_text(LivingState state) {
@@ -134,8 +166,8 @@ Task<void> Queue::Impl::add_living_states(std::vector<ListedMessage>& messages) 
     const std::vector<bool> flying = co_await std::move(asking);
     for (std::size_t k = 0; k < asked[index].size(); ++k) {
       const auto [i, r] = asked[index][k];
-      const bool suspended =
-          !stopped->empty() && stopped->shown(messages[i].message->message.lanes[r], now) != nullptr;
+      const bool suspended = !stopped->empty() &&
+                             stopped->shown(messages[i].message->message.lanes[r], now) != nullptr;
       messages[i].states[r] =
           living_state(messages[i].message->recipients[r], flying[k], suspended, now);
     }
@@ -236,7 +268,7 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
     wait.address = message.envelope.recipients[r].address.to_string();
     wait.since = std::max(status.last_attempt, message.accepted_at);
     if (status.last.reply.code != 0 || !status.last.reply.text.empty()) {
-      wait.detail = status.last.reply.to_string();
+      wait.detail = last_word(status.last);
     }
     const auto reason = [&wait](const char* text, const char* setting) {
       wait.reason = text;
@@ -265,14 +297,18 @@ Task<Result<std::vector<Wait>>> Queue::Impl::why(QueueId id) {
           reason("suspended", "");
           explain_suspension(*suspension, status.due, wait);
         } else if (view && view->delayed_until > now && view->delayed_until >= status.due) {
-          const bool dns = view->trouble.cause == Cause::dns;
-          const bool policy = view->trouble.stage == Stage::route && !dns;
-          reason(dns ? "dns" : policy ? "policy" : "host_down", policy ? "route" : "retry.min");
+          const char* trouble = trouble_of(view->trouble);
+          reason(trouble != nullptr ? trouble : "host_down", "");
           wait.since = view->trouble_since;
           wait.next_attempt = view->delayed_until;
-          wait.detail = view->trouble.reply.to_string();
+          wait.detail = last_word(view->trouble);
         } else if (status.due > now) {
-          reason("backoff", settings()->retry.intervals.empty() ? "retry.min" : "retry.intervals");
+          const char* trouble = trouble_of(status.last);
+          const bool own_delay = !status.last.counts_as_try;
+          reason(trouble != nullptr ? trouble : "backoff", own_delay ? ""
+                                                           : settings()->retry.intervals.empty()
+                                                               ? "retry.min"
+                                                               : "retry.intervals");
         } else if (view && view->sessions >= view->sessions_max) {
           reason("limit", "destination.connections");
         } else if (view && view->waits_for_budget) {
@@ -313,8 +349,7 @@ Task<QueueStatistics> Queue::Impl::statistics() {
 /// counted. A dry run only looks.
 Task<void> Queue::Impl::block_in_shards(const std::vector<ListedMessage>& messages,
                                         std::vector<std::vector<std::uint32_t>>& recipients,
-                                        PlacesByShard& blocked, bool dry_run,
-                                        BulkResult& result) {
+                                        PlacesByShard& blocked, bool dry_run, BulkResult& result) {
   for (std::size_t index = 0; index < shards_.size(); ++index) {
     std::vector<Place> places;
     std::vector<std::pair<std::size_t, std::uint32_t>> whose;

@@ -328,6 +328,7 @@ void Queue::Impl::reload(std::shared_ptr<const settings::Settings> settings,
     boost::asio::post(shard->loop(),
                       [&shard = *shard, configuration] { shard.configure(configuration); });
   }
+  boost::asio::post(ports.loops.front(), [this] { delay_watch_->settings_changed(); });
 }
 
 Task<void> Queue::Impl::stop(SteadyTime deadline) {

@@ -196,6 +196,16 @@ TEST_P(DelayNotices, N9_ages_that_passed_together_are_told_once) {
   EXPECT_EQ(count(*world), 1u);
 }
 
+TEST_P(DelayNotices, N9_a_reload_to_shorter_ages_is_not_waited_for) {
+  const auto world = world_with(options());
+  world->submit("s@b.example", {"a@x.example"}, content);
+  world->pass(std::chrono::minutes(1));
+  world->settings().notify.delay = {std::chrono::seconds(30)};
+  world->reload();
+  world->pass(std::chrono::seconds(5));
+  EXPECT_EQ(count(*world), 1u);
+}
+
 TEST_P(DelayNotices, N9_the_ages_of_a_reload_hold_for_what_waits_already) {
   const auto world = world_with(options({}));
   world->submit("s@b.example", {"a@x.example"}, content);
