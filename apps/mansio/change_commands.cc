@@ -103,7 +103,6 @@ Json result_of(const Json& job) {
   Json result;
   for (const char* name : {"matched", "changed"}) result[name] = job.value(name, std::uint64_t{0});
   if (job.value("in_flight", std::uint64_t{0}) != 0) result["in_flight"] = job["in_flight"];
-  if (job.value("dry_run", false)) result["dry_run"] = true;
   if (job.contains("missing") && !job["missing"].empty()) result["missing"] = job["missing"];
   if (job.value("state", "") == "cancelled") result["cancelled"] = true;
   return result;

@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -210,6 +211,8 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
   bool tried = false;
   bool worst_unreachable = false;
   std::size_t tries = 0;
+  std::set<std::string> unheard;  // host names; a refusal for good needs the word of all of them
+  for (const RouteHost& host : route.hosts) unheard.insert(host.name);
   const auto trace = ports.traces == nullptr ? nullptr : ports.traces->take(options.destination);
 
   std::vector<RouteHost> hosts =
@@ -238,7 +241,10 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
     if (concerns_the_host(attempt.event, route)) {
       ports.hosts->failed(host.endpoint, ports.clock->steady_now());
     }
-    if (!attempt.unreachable) ++tries;
+    if (!attempt.unreachable) {
+      ++tries;
+      unheard.erase(host.name);
+    }
     attempt.event.more_hosts = i + 1 < hosts.size() && tries < hosts_per_attempt;
     const Verdict verdict = classify(attempt.event);
     log::info("host_failed")
@@ -267,6 +273,10 @@ Task<Connected> open_connection(ConnectionPorts ports, ConnectionOptions options
     worst_event.cause = Cause::local;
     worst_event.reply.text = "the route names no host";
     worst = classify(worst_event);
+  }
+  if (worst.outcome == Outcome::failed && !unheard.empty()) {
+    worst.outcome = Outcome::deferred;
+    worst.delay_destination = true;
   }
   connected.trouble = to_disposition(worst, worst_event);
   connected.trouble.host = connected.host.name;

@@ -317,6 +317,20 @@ TEST(SmtpChannel, AnyTemporaryHostWinsOverAPermanentOne) {
   EXPECT_EQ(disposition.reply.code, 450);
 }
 
+TEST(SmtpChannel, ARefusalForGoodNeedsTheWordOfEveryHost) {
+  ChannelKit kit;
+  const fake::Reaction no_mail("521 5.3.2 no mail\r\n", fake::Reaction::Then::close);
+  kit.primary->on("connect", no_mail);
+  std::vector<std::unique_ptr<fake::ScriptedServer>> others;
+  for (int i = 3; i <= 7; ++i) {
+    others.push_back(kit.add_server({"192.0.2." + std::to_string(i), 25}));
+    others.back()->on("connect", no_mail);
+  }
+  const Disposition disposition = kit.deliver_one();  // five of the six are asked
+  EXPECT_EQ(disposition.outcome, Outcome::deferred);
+  EXPECT_EQ(disposition.reply.code, 521);
+}
+
 TEST(SmtpChannel, ADestinationWithoutARouteIsDeferred) {
   ChannelKit kit;
   kit.route.pattern = "other.example";

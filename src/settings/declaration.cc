@@ -623,8 +623,8 @@ Section admin() {
   options
       .add("listen", &Admin::listen,
            "Loopback address and port of the admin API, `/metrics`, `/healthz` and `/readyz`; "
-           "empty: "
-           "off.")
+           "empty: off. It asks for no token, so every user of this machine may operate the queue "
+           "through it: where that is not wanted, use `socket` instead.")
       .must_be(valid_admin_address,
                "a loopback address and port such as \"127.0.0.1:8025\" (others need TLS and a "
                "token, which are not available in this version), or \"\"");
