@@ -47,7 +47,8 @@ void say_waiting(const AdminClient& client, const std::string& destination) {
   Values values;
   values["destination"] = destination;
   std::uint64_t queued = 0;
-  for (const Json& lane : client.get("/v1/lanes" + query_of(values)).at("lanes")) {
+  const Json answer = client.get("/v1/lanes" + query_of(values));
+  for (const Json& lane : answer.at("lanes")) {
     queued += lane.value("queued", std::uint64_t{0});
   }
   std::fprintf(stderr, "mansio: waiting for the next session to %s; %s (Ctrl-C ends it)\n",

@@ -371,6 +371,13 @@ def test_trace_prints_the_next_session_and_ends_with_it(node):
     assert node.request("GET", "/v1/traces/1")[0] == 404, "it is forgotten at the end"
 
 
+def test_trace_says_how_much_waits_for_the_session(node):
+    node.submit("alice@example.org", ["later@waits.example"])
+    wait_until(lambda: node.json_lines("list", "--state", "deferred"), what="the deferral")
+    code, text = run(node, "trace", "waits.example", "--timeout", "300ms")
+    assert code == 4 and "1 recipients are queued" in text, text
+
+
 def test_trace_gives_up_after_its_timeout_and_ctrl_c_forgets_it(node):
     code, text = run(node, "trace", "nowhere.example", "--timeout", "500ms")
     assert code == 4 and "no session to nowhere.example in 500ms" in text
