@@ -60,6 +60,12 @@ TEST(Selector, TakesEveryDeclaredParameter) {
   EXPECT_FALSE(stored.everything);
 }
 
+TEST(Selector, TakesAStarOfALocalPartAsItIs) {
+  QueueSelector selector;
+  EXPECT_FALSE(parse_selector({{"recipient", "a*b@c.example"}}, now, selector));
+  EXPECT_EQ(selector.stored.recipient, "a*b@c.example");
+}
+
 TEST(Selector, KnowsAnInternationalDestinationByItsAsciiForm) {
   QueueSelector selector;
   EXPECT_FALSE(parse_selector({{"destination", "*.B\u00FCcher.Example"}}, now, selector));
@@ -69,6 +75,9 @@ TEST(Selector, KnowsAnInternationalDestinationByItsAsciiForm) {
 TEST(Selector, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(blamed("state", "delivered"), "state");
   EXPECT_EQ(blamed("state", ""), "state");
+  EXPECT_EQ(blamed("recipient", "bob@*"), "recipient");
+  EXPECT_EQ(blamed("sender", "*@*.example"), "sender");
+  EXPECT_EQ(blamed("destination", "b*.example"), "destination");
   EXPECT_EQ(blamed("older_than", "soon"), "older_than");
   EXPECT_EQ(blamed("older_than", "-1h"), "older_than");
   EXPECT_EQ(blamed("tries_min", "-1"), "tries_min");

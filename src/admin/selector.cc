@@ -1,5 +1,6 @@
 #include "admin/selector.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/octets.h"
@@ -31,6 +32,15 @@ const char* expected(ParameterType type) {
       return "one of active, deferred, held, suspended, in_flight, in_doubt, quarantined";
   }
   return "";
+}
+
+/// A * that could only be meant as a pattern, where none is understood. In a local part it may be a
+/// character like any other (RFC 5321 §4.1.2).
+bool has_misplaced_star(const std::string& name, std::string_view value) {
+  if (name != "destination" && name != "sender" && name != "recipient") return false;
+  const std::size_t at = value.find('@');
+  const std::size_t domain = at == value.npos ? (name == "destination" ? 0 : value.size()) : at;
+  return value.find('*', std::max<std::size_t>(domain, 1)) != value.npos;
 }
 
 /// False: the value is not of its type.
@@ -97,6 +107,9 @@ std::optional<FieldError> parse_selector(const std::map<std::string, std::string
       if (candidate.name == name) parameter = &candidate;
     }
     if (parameter == nullptr) return FieldError{name, "there is no such selector"};
+    if (has_misplaced_star(name, value)) {
+      return FieldError{name, "expected a * at the beginning only, such as *@example.com"};
+    }
     if (!set(name, value, now, selector)) {
       return FieldError{name, std::string("expected ") + expected(parameter->type)};
     }
