@@ -42,7 +42,8 @@ Queue::Impl::Impl(Ports its_ports, std::shared_ptr<const settings::Settings> set
     };
     shards_.push_back(std::make_unique<queue::Shard>(
         queue::Shard::Ports{ports.spool, ports.clock, ports.loops[index], ports.random(),
-                            ports.loops.size(), std::move(dispatch_notices), notices_},
+                            ports.loops.size(), std::move(dispatch_notices), notices_,
+                            [this](std::string octets) { return keep_paged(std::move(octets)); }},
         configuration));
   }
   watchers_ = std::make_unique<TaskGroup>(ports.loops.front());
@@ -128,17 +129,14 @@ Message Queue::Impl::message_from(Submission submission) const {
 
 /// Content stays in memory for the first attempt while the budget lasts; otherwise it is read back.
 void Queue::Impl::keep_in_memory(Message& message) {
-  auto octets = message.content.octets;
-  if (!octets) return;
-  const std::uint64_t size = octets->size();
-  if (!memory->reserve(size)) {
-    message.content.octets.reset();
-    return;
-  }
-  const std::string* raw = octets.get();
-  message.content.octets =
-      std::shared_ptr<const std::string>(raw, [budget = memory, octets = std::move(octets), size](
-                                                  const std::string*) { budget->release(size); });
+  if (!message.content.octets) return;
+  message.content.octets = queue::within_budget(memory, std::move(message.content.octets));
+}
+
+/// Content that comes along with a page from disk, while that leaves room for new mail.
+std::shared_ptr<const std::string> Queue::Impl::keep_paged(std::string octets) {
+  if (memory->used.load(std::memory_order_relaxed) > memory->limit.load() / 4) return nullptr;
+  return queue::within_budget(memory, std::make_shared<const std::string>(std::move(octets)));
 }
 
 /// Sealed content that was not accepted has no other owner.

@@ -64,6 +64,7 @@ class Queue::Impl {
   Message message_from(Submission submission) const;
   Task<Admitted> admit_now(Submission submission);
   void keep_in_memory(Message& message);
+  std::shared_ptr<const std::string> keep_paged(std::string octets);
   void dispatch(const std::shared_ptr<const Message>& message, const std::vector<Time>& due,
                 const queue::Shard* here);
   void dispatch_notice(Message notice, const std::vector<Time>& due, const queue::Shard* here);

@@ -114,6 +114,17 @@ bool MemoryBudget::reserve(std::uint64_t octets) {
   return false;
 }
 
+std::shared_ptr<const std::string> within_budget(const std::shared_ptr<MemoryBudget>& budget,
+                                                 std::shared_ptr<const std::string> octets) {
+  const std::uint64_t size = octets->size();
+  if (!budget->reserve(size)) return nullptr;
+  const std::string* raw = octets.get();
+  return {raw, [budget, octets = std::move(octets), size](const std::string*) mutable {
+            octets.reset();
+            budget->release(size);
+          }};
+}
+
 schedule::RetryOptions retry_options(const settings::Settings& settings) {
   const settings::Retry& retry = settings.retry;
   return {retry.min,      retry.factor,    retry.max,      retry.jitter,
@@ -426,8 +437,12 @@ std::optional<schedule::LaneView> Shard::view(const LaneKey& lane) const {
 }
 
 ShardStatistics Shard::statistics() const {
-  return {scheduler_.sessions(), scheduler_.window_entries(), scheduler_.lanes(),
-          scheduler_.entries_in_flight(), deferrals_, faults_};
+  return {scheduler_.sessions(),
+          scheduler_.window_entries(),
+          scheduler_.lanes(),
+          scheduler_.entries_in_flight(),
+          deferrals_,
+          faults_};
 }
 
 // ---- the scheduler's actions ------------------------------------------------------------------
@@ -471,12 +486,13 @@ void Shard::act(schedule::OpenSession action) {
 void Shard::act(schedule::LoadPage action) {
   const FlowKey flow = action.flow;
   if (stopping_) return;  // nothing is started any more
-  ports_.spool.due_page(
-      flow, action.after, action.limit, [this, flow](Result<spool::DuePage> page) {
-        boost::asio::post(ports_.loop, [this, flow, page = std::move(page)]() mutable {
-          page_arrived(flow, std::move(page));
-        });
-      });
+  ports_.spool.due_page(flow, action.after, action.limit, ports_.keep_content,
+                        [this, flow](Result<spool::DuePage> page) {
+                          boost::asio::post(ports_.loop,
+                                            [this, flow, page = std::move(page)]() mutable {
+                                              page_arrived(flow, std::move(page));
+                                            });
+                        });
 }
 
 void Shard::page_arrived(const FlowKey& flow, Result<spool::DuePage> page) {

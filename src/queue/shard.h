@@ -44,6 +44,10 @@ struct MemoryBudget {
   void release(std::uint64_t octets) { used.fetch_sub(octets, std::memory_order_relaxed); }
 };
 
+/// The octets, counted against the budget while anybody holds them; null: it has no room.
+std::shared_ptr<const std::string> within_budget(const std::shared_ptr<MemoryBudget>& budget,
+                                                 std::shared_ptr<const std::string> octets);
+
 /// Work that became durable and belongs to a lane of this shard.
 struct NewEntry {
   FlowKey flow;
@@ -66,6 +70,7 @@ class Shard {
     /// Hands committed notices to the shards of their lanes. Called on this loop.
     std::function<void(std::vector<std::shared_ptr<const Message>>)> dispatch;
     NoticeMaker& notices;
+    spool::KeepContent keep_content;  ///< for mail that comes from disk
   };
 
   Shard(Ports ports, Configuration configuration);

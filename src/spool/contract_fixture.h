@@ -290,8 +290,10 @@ class SpoolContract : public testing::TestWithParam<Backend> {
 
   Result<DuePage> due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit) {
     return wait_for_read<DuePage>(
-        [&](auto done) { spool_->due_page(flow, after, limit, std::move(done)); });
+        [&](auto done) { spool_->due_page(flow, after, limit, keep_content_, std::move(done)); });
   }
+
+  KeepContent keep_content_;  ///< for the pages that due_page() reads
 
   /// Every due entry of a flow, page by page.
   std::vector<DueEntry> due_entries_of(const FlowKey& flow, std::size_t limit = 100) {

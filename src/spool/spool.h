@@ -187,7 +187,7 @@ class CompletionSink {
 
 /// A message as it is stored now.
 struct StoredMessage {
-  Message message;  ///< content.octets is null
+  Message message;  ///< content.octets is null, but see DueEntry
   std::vector<RecipientStatus> recipients;
   std::uint64_t epoch = 0;  ///< of the last lease; 0: never leased
   Time lease_until{};
@@ -203,8 +203,12 @@ struct DueEntry {
   QueueId id;
   Time due{};
   std::vector<std::uint32_t> recipients;
-  StoredMessagePtr message;
+  StoredMessagePtr message;  ///< with content.octets if they were kept
 };
+
+/// Keeps content that a page brings along, within a budget of the caller's. Null: no room. Called
+/// on a reader thread.
+using KeepContent = std::function<std::shared_ptr<const std::string>(std::string)>;
 
 struct DuePage {
   std::vector<DueEntry> entries;  ///< in (due, id) order; leased messages are left out
@@ -386,9 +390,11 @@ class Spool {
   virtual std::vector<InDoubt> take_in_doubt() = 0;
 
   // Reading; `done` on a reader thread (memory: inside the call)
-  /// At most `limit` entries of one flow after `after` (from the start if absent).
+  /// At most `limit` entries of one flow after `after` (from the start if absent). Small content is
+  /// read along and offered to `keep` (may be empty), as long as that takes it; what is missing
+  /// or has a wrong checksum is left to read_content().
   virtual void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
-                        Done<DuePage> done) = 0;
+                        KeepContent keep, Done<DuePage> done) = 0;
   virtual void flows(std::string resume, std::size_t limit, Done<FlowPage> done) = 0;
   virtual void lanes(std::string resume, std::size_t limit, Done<LanePage> done) = 0;
   /// Missing or unreadable ids are left out of the answer.

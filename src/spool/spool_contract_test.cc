@@ -775,6 +775,31 @@ TEST_P(SpoolContract, DueEntriesComeInOrderPageByPage) {
   EXPECT_TRUE(due_page(FlowKey{{"none.example", "default"}, {}, 0}, std::nullopt, 5)->end);
 }
 
+TEST_P(SpoolContract, PagesBringContentAlongAsFarAsItIsKept) {
+  std::vector<Admit> given;
+  for (int i = 0; i < 3; ++i) {
+    given.push_back(make_admit({"a@x.example"}, "body " + std::to_string(i)));
+    ASSERT_EQ(commit(given.back()).status, Status::committed);
+  }
+  const FlowKey flow = flow_key(given[0].message);
+  EXPECT_EQ(due_page(flow, std::nullopt, 10)->entries.at(0).message->message.content.octets,
+            nullptr);
+  int room = 2;
+  keep_content_ = [&room](std::string octets) {
+    return room-- > 0 ? std::make_shared<const std::string>(std::move(octets)) : nullptr;
+  };
+  const auto page = due_page(flow, std::nullopt, 10);
+  ASSERT_EQ(page->entries.size(), 3u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto octets = page->entries[i].message->message.content.octets;
+    ASSERT_NE(octets, nullptr);
+    EXPECT_EQ(*octets, *given[i].message.content.octets);
+  }
+  EXPECT_EQ(page->entries[2].message->message.content.octets, nullptr);
+  // Only the page has it: what is stored stays on disk.
+  EXPECT_EQ(get(given[0].message.id)->message.content.octets, nullptr);
+}
+
 TEST_P(SpoolContract, ClassesCampaignsAndBindingsHaveFlowsOfTheirOwn) {
   std::vector<Admit> given;
   for (int i = 0; i < 5; ++i) given.push_back(make_admit({"a@x.example", "b@x.example"}));

@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -64,8 +64,8 @@ class FailingSpool final : public spool::Spool {
   std::vector<spool::InDoubt> take_in_doubt() override { return inner_->take_in_doubt(); }
 
   void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
-                spool::Done<spool::DuePage> done) override {
-    inner_->due_page(flow, after, limit, counted(std::move(done)));
+                spool::KeepContent keep, spool::Done<spool::DuePage> done) override {
+    inner_->due_page(flow, after, limit, std::move(keep), counted(std::move(done)));
   }
 
   void flows(std::string resume, std::size_t limit, spool::Done<spool::FlowPage> done) override {

@@ -11,6 +11,8 @@ namespace mansio::spool {
 namespace {
 
 constexpr std::size_t group_octets_max = 4 << 20;
+/// Rows of readers that may wait; a few pages.
+constexpr std::size_t offered_max = 8192;
 constexpr std::size_t group_overhead = 256;  // its own record
 constexpr std::size_t admit_base = 2048, recipient_base = 512, outcome_base = 512;
 
@@ -171,6 +173,12 @@ void Committer::enqueue(std::vector<Item> items) {
   submitted_.notify_one();
 }
 
+void Committer::offer(std::vector<MessageRow> rows, std::uint64_t group) {
+  const std::lock_guard lock(mutex_);
+  if (offered_.size() + rows.size() > offered_max) return;
+  for (MessageRow& row : rows) offered_.emplace_back(std::move(row), group);
+}
+
 void Committer::wait_idle() {
   std::unique_lock lock(mutex_);
   const std::uint64_t target = submitted_count_;
@@ -200,6 +208,7 @@ void Committer::run_committer() {
   while (true) {
     std::vector<Item> items = take();
     if (items.empty()) return;
+    take_offers();
     process(std::move(items));
     store_.set->trim();
   }
@@ -228,6 +237,15 @@ std::vector<Committer::Item> Committer::take() {
   closed_ = items.empty();
   pending_since_ = store_.clock.steady_now();
   return items;
+}
+
+void Committer::take_offers() {
+  std::vector<std::pair<MessageRow, std::uint64_t>> offered;
+  {
+    const std::lock_guard lock(mutex_);
+    offered.swap(offered_);
+  }
+  for (auto& [row, group] : offered) store_.set->offer(std::move(row), group);
 }
 
 void Committer::process(std::vector<Item> items) {

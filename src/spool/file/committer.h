@@ -35,6 +35,9 @@ class Committer {
   /// A change of the spool's own; nobody waits for the answer.
   void submit(Operation operation);
   void submit(std::vector<Relocation> relocations);
+  /// Rows that a reader found in a view of `group`: see WorkingSet::offer(). Cheap, and dropped
+  /// when many wait.
+  void offer(std::vector<MessageRow> rows, std::uint64_t group);
   /// Removes sealed content unless a message uses it.
   void discard(const QueueId& content);
 
@@ -83,6 +86,7 @@ class Committer {
   };
 
   void enqueue(std::vector<Item> items);
+  void take_offers();
   void run_committer();
   std::vector<Item> take();
   void process(std::vector<Item> items);
@@ -110,6 +114,7 @@ class Committer {
   mutable std::mutex mutex_;  // the members below
   std::condition_variable submitted_, taken_, ready_, idle_;
   std::deque<Item> pending_;
+  std::vector<std::pair<MessageRow, std::uint64_t>> offered_;
   std::uint64_t pending_admit_octets_ = 0;
   SteadyTime pending_since_{};
   std::optional<Work> waiting_;  // written, not yet taken by the sync thread

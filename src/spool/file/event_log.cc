@@ -30,6 +30,27 @@ std::size_t parse_frame(std::string_view octets, Event& event) {
 
 }  // namespace
 
+std::string_view EventBatch::add(const Event& event) {
+  const std::size_t start = octets_.size();
+  Encoder out(std::move(octets_));
+  out.u64(0);  // the head: length and checksum follow below
+  out.u8(1);
+  out.id(event.id);
+  const std::size_t entry = out.size();
+  encode(out, event.entry);
+  const std::size_t entry_end = out.size();
+  encode_rest(out, event);
+  octets_ = std::move(out).octets();
+
+  const std::string_view body = std::string_view(octets_).substr(start + frame_head);
+  Encoder head;
+  head.u32(static_cast<std::uint32_t>(body.size()));
+  head.u32(crc32c(body));
+  octets_.replace(start, frame_head, head.octets());
+  places_.push_back({event.entry.seq, start});
+  return std::string_view(octets_).substr(entry, entry_end - entry);
+}
+
 EventLog::EventLog(FileSystem& files, std::filesystem::path folder, std::uint64_t keep_octets)
     : files_(files),
       folder_(std::move(folder)),
@@ -114,48 +135,44 @@ void EventLog::drop_old() {
   }
 }
 
-void EventLog::append(const std::vector<Event>& events) {
+void EventLog::append(const EventBatch& events) {
   const std::lock_guard lock(mutex_);
-  std::string octets;
-  for (const Event& event : events) {
-    if (event.entry.seq <= last_) continue;
-    if (pieces_.empty() || pieces_.back().size + octets.size() >= piece_octets_ ||
-        event.entry.seq != last_ + 1) {
-      if (!octets.empty()) {
-        if (auto done = pieces_.back().file->write_at(pieces_.back().size, octets); !done) {
-          log::warning("event_log_error").field("error", done.error().message());
-          return;
-        }
-        pieces_.back().size += octets.size();
-        octets.clear();
-      }
-      if (auto done = begin_piece(event.entry.seq); !done) {
+  const std::string_view octets = events.octets();
+  const std::vector<EventBatch::Place>& places = events.places();
+  std::size_t begin = octets.size();  // of what is to be written to the last piece
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const auto [seq, offset] = places[i];
+    if (seq <= last_) continue;
+    begin = std::min(begin, offset);
+    const bool is_next = !pieces_.empty() && seq == last_ + 1;
+    if (!is_next || pieces_.back().size + (offset - begin) >= piece_octets_) {
+      auto done = write(octets.substr(begin, offset - begin));
+      if (done) done = begin_piece(seq);
+      if (!done) {
         log::warning("event_log_error").field("error", done.error().message());
         return;
       }
+      begin = offset;
     }
-    Encoder body;
-    body.u8(1);
-    encode(body, event);
-    Encoder head;
-    head.u32(static_cast<std::uint32_t>(body.size()));
-    head.u32(crc32c(body.octets()));
     Piece& piece = pieces_.back();
-    if (piece.places.empty() || event.entry.seq >= piece.places.back().first + places_apart) {
-      piece.places.emplace_back(event.entry.seq, piece.size + octets.size());
+    if (piece.places.empty() || seq >= piece.places.back().first + places_apart) {
+      piece.places.emplace_back(seq, piece.size + (offset - begin));
     }
-    octets += head.octets();
-    octets += body.octets();
-    piece.last = last_ = event.entry.seq;
+    piece.last = last_ = seq;
   }
-  if (octets.empty()) return;
-  Piece& piece = pieces_.back();
-  if (auto done = piece.file->write_at(piece.size, octets); !done) {
+  if (auto done = write(octets.substr(begin)); !done) {
     log::warning("event_log_error").field("error", done.error().message());
-    return;
   }
+}
+
+/// At the end of the last piece.
+Result<void> EventLog::write(std::string_view octets) {
+  if (octets.empty()) return {};
+  Piece& piece = pieces_.back();
+  if (auto done = piece.file->write_at(piece.size, octets); !done) return done.error();
   piece.size += octets.size();
   unsynced_ = true;
+  return {};
 }
 
 Result<void> EventLog::sync() {

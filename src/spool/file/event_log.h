@@ -13,6 +13,28 @@
 
 namespace mansio::spool {
 
+/// Events as the log stores them, in the order of their sequence.
+class EventBatch {
+ public:
+  struct Place {
+    std::uint64_t seq = 0;
+    std::size_t offset = 0;
+  };
+
+  /// Gives the octets of its history entry; they stay valid until the next add().
+  std::string_view add(const Event& event);
+
+  bool empty() const { return places_.empty(); }
+
+  const std::vector<Place>& places() const { return places_; }
+
+  std::string_view octets() const { return octets_; }
+
+ private:
+  std::string octets_;
+  std::vector<Place> places_;
+};
+
 class EventLog {
  public:
   EventLog(FileSystem& files, std::filesystem::path folder, std::uint64_t keep_octets);
@@ -21,7 +43,7 @@ class EventLog {
   Result<void> load();
   /// Takes events in order; those that it has already are left out. An error costs events, which
   /// readers see as a gap, never mail.
-  void append(const std::vector<Event>& events);
+  void append(const EventBatch& events);
   Result<void> sync();
   Result<EventPage> read(std::uint64_t seq, std::size_t limit);
   std::uint64_t octets() const;
@@ -37,6 +59,7 @@ class EventLog {
 
   Result<void> load_piece(Piece& piece);
   Result<void> begin_piece(std::uint64_t first);
+  Result<void> write(std::string_view octets);
   void drop_old();
 
   FileSystem& files_;

@@ -16,7 +16,10 @@ class FileSpool final : public Spool {
         housekeeper_(store_),
         committer_(store_, [this] { housekeeper_.kick(); }),
         readers_(store_,
-                 [this](const QueueId& id, std::string why) { quarantine(id, std::move(why)); }) {
+                 {[this](const QueueId& id, std::string why) { quarantine(id, std::move(why)); },
+                  [this](std::vector<MessageRow> rows, std::uint64_t group) {
+                    committer_.offer(std::move(rows), group);
+                  }}) {
     housekeeper_.start(committer_);
   }
 
@@ -55,8 +58,8 @@ class FileSpool final : public Spool {
   }
 
   void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
-                Done<DuePage> done) override {
-    readers_.due_page(flow, after, limit, std::move(done));
+                KeepContent keep, Done<DuePage> done) override {
+    readers_.due_page(flow, after, limit, std::move(keep), std::move(done));
   }
 
   void flows(std::string resume, std::size_t limit, Done<FlowPage> done) override {

@@ -45,6 +45,14 @@ void add_difference(Totals& totals, const Totals& before, const Totals& after) {
   move(totals.octets, before.octets, after.octets);
 }
 
+/// Remembers a counter that the group changes, once.
+template <class Counter>
+void note_changed(std::vector<Counter*>& changed, Counter& counter) {
+  if (counter.dirty) return;
+  counter.dirty = true;
+  changed.push_back(&counter);
+}
+
 }  // namespace
 
 void GroupBuilder::begin(std::uint64_t number) {
@@ -308,15 +316,11 @@ Result<void> GroupBuilder::absorb(Held& held, const std::shared_ptr<StoredMessag
 
   const std::string& tenant = after.message.tenant;
   add_difference(set_.totals(tenant), applied.before, applied.after);
-  tenants_[tenant] = true;
+  tenants_.insert(tenant);
   if (auto done = count_recipients(before.get(), after, applied.touched); !done) {
     return done.error();
   }
-  for (DueChange& due : applied.due) {
-    RowChange row{Family::due, due_key(due.flow, due.due, id), std::nullopt, id, false};
-    if (!due.recipients.empty()) row.value = encode_row(due.recipients);
-    due_rows_.push_back(std::move(row));
-  }
+  if (auto done = emit_due_rows(applied.due, id); !done) return done.error();
   number_events(applied.events);
   if (applied.finished) {
     if (held.location.epoch != 0) count_live(held.location, -1);
@@ -326,6 +330,17 @@ Result<void> GroupBuilder::absorb(Held& held, const std::shared_ptr<StoredMessag
     held.touched.clear();
   }
   set_.changed(held, group_.number);
+  return {};
+}
+
+Result<void> GroupBuilder::emit_due_rows(const std::vector<DueChange>& changes, const QueueId& id) {
+  for (const DueChange& due : changes) {
+    auto flow = set_.flow(due.flow);
+    if (!flow) return flow.error();
+    RowChange row{Family::due, due_key((*flow)->key, due.due, id), std::nullopt, id, false};
+    if (!due.recipients.empty()) row.value = encode_row(due.recipients);
+    due_rows_.push_back(std::move(row));
+  }
   return {};
 }
 
@@ -344,12 +359,12 @@ Result<void> GroupBuilder::count_recipients(const StoredMessage* before, const S
     if (!lane) return lane.error();
     --(*lane)->row.queued;
     if (state == RecipientState::held) --(*lane)->row.held;
-    lanes_[after.message.lanes[i]] = true;
+    note_changed(lanes_, **lane);
     if (state != RecipientState::queued) continue;
     auto flow = set_.flow(flow_at(i));
     if (!flow) return flow.error();
     --(*flow)->row.queued;
-    flows_[flow_at(i)] = true;
+    note_changed(flows_, **flow);
   }
   for (const std::uint32_t i : touched) {
     const RecipientStatus& status = after.recipients[i];
@@ -361,14 +376,14 @@ Result<void> GroupBuilder::count_recipients(const StoredMessage* before, const S
     lane_row.oldest = lane_row.queued == 0 ? accepted : std::min(lane_row.oldest, accepted);
     ++lane_row.queued;
     if (status.state == RecipientState::held) ++lane_row.held;
-    lanes_[after.message.lanes[i]] = true;
+    note_changed(lanes_, **lane);
     if (status.state != RecipientState::queued) continue;
     auto flow = set_.flow(flow_at(i));
     if (!flow) return flow.error();
     FlowRow& flow_row = (*flow)->row;
     flow_row.earliest = flow_row.queued == 0 ? status.due : std::min(flow_row.earliest, status.due);
     ++flow_row.queued;
-    flows_[flow_at(i)] = true;
+    note_changed(flows_, **flow);
   }
   return {};
 }
@@ -379,7 +394,7 @@ Result<void> GroupBuilder::count_content(const Held& held, int change) {
   auto counter = set_.content(content);
   if (!counter) return counter.error();
   (*counter)->row += static_cast<std::uint64_t>(static_cast<std::int64_t>(change));
-  contents_[content] = true;
+  contents_[content] = *counter;
   return {};
 }
 
@@ -397,8 +412,9 @@ void GroupBuilder::count_live(const Location& location, int change) {
 void GroupBuilder::number_events(std::vector<Event>& events) {
   for (Event& event : events) {
     event.entry.seq = set_.next_sequence++;
-    group_.changes.history.push_back({event.id, event.entry});
-    group_.events.push_back(std::move(event));
+    const std::string_view entry = group_.events.add(event);
+    group_.changes.history.push_back(
+        {event.id, event.entry.seq, event.entry.at, std::string(entry)});
   }
 }
 
@@ -478,30 +494,21 @@ Result<void> GroupBuilder::emit_rows() {
     if (!empty) row.value = std::move(value);
     rows.push_back(std::move(row));
   };
-  for (const auto& [lane, changed] : lanes_) {
-    auto counter = set_.lane(lane);
-    if (!counter) return counter.error();
-    (*counter)->group = group_.number;
-    counted(Family::lanes, lane_key(lane), (*counter)->row.queued == 0,
-            encode_row((*counter)->row));
-  }
-  for (const auto& [flow, changed] : flows_) {
-    auto counter = set_.flow(flow);
-    if (!counter) return counter.error();
-    (*counter)->group = group_.number;
-    counted(Family::flows, flow_key(flow), (*counter)->row.queued == 0,
-            encode_row((*counter)->row));
-  }
-  for (const auto& [content, changed] : contents_) {
-    auto counter = set_.content(content);
-    if (!counter) return counter.error();
-    (*counter)->group = group_.number;
+  const auto emit = [&](Family family, auto& counter) {
+    counter.group = group_.number;
+    counter.dirty = false;
+    counted(family, counter.key, counter.row.queued == 0, encode_row(counter.row));
+  };
+  for (auto* lane : lanes_) emit(Family::lanes, *lane);
+  for (auto* flow : flows_) emit(Family::flows, *flow);
+  for (const auto& [content, counter] : contents_) {
+    counter->group = group_.number;
     Encoder value;
-    value.varint((*counter)->row);
-    if ((*counter)->row == 0) group_.contents_done.push_back(content);
-    counted(Family::meta, content_key(content), (*counter)->row == 0, value.octets());
+    value.varint(counter->row);
+    if (counter->row == 0) group_.contents_done.push_back(content);
+    counted(Family::meta, counter->key, counter->row == 0, value.octets());
   }
-  for (const auto& [tenant, changed] : tenants_) {
+  for (const std::string& tenant : tenants_) {
     const Totals& totals = set_.totals(tenant);
     group_.totals.emplace_back(tenant, totals);
     counted(Family::totals, tenant, false, encode_row(totals));

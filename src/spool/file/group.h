@@ -8,10 +8,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "spool/file/event_log.h"
 #include "spool/file/journal.h"
 #include "spool/file/record.h"
 #include "spool/file/working_set.h"
@@ -25,7 +27,7 @@ struct Group {
   std::string octets;  ///< as appended to the journal
   GroupPlace place;
   IndexChanges changes;
-  std::vector<Event> events;
+  EventBatch events;
   std::map<std::uint64_t, LiveChange> live;
   std::vector<std::pair<std::string, Totals>> totals;  ///< absolute, of the tenants that changed
   std::vector<QueueId> contents_done;                  ///< files that no message uses any more
@@ -94,6 +96,7 @@ class GroupBuilder {
                                 const std::vector<std::uint32_t>& touched);
   Result<void> count_content(const Held& held, int change);
   void count_live(const Location& location, int change);
+  Result<void> emit_due_rows(const std::vector<DueChange>& changes, const QueueId& id);
   void number_events(std::vector<Event>& events);
   void mark_dirty(const QueueId& id, Held& held);
   Result<void> emit_rows();
@@ -108,10 +111,11 @@ class GroupBuilder {
   std::vector<QueueId> dirty_;
   std::vector<QueueId> placed_;  // messages whose record is in this group
   std::vector<RowChange> due_rows_, other_rows_;
-  std::map<std::string, bool> tenants_;
-  std::map<LaneKey, bool> lanes_;
-  std::map<FlowKey, bool> flows_;
-  std::map<QueueId, bool> contents_;
+  std::set<std::string> tenants_;
+  // Counters that changed.
+  std::vector<WorkingSet::Counter<LaneRow>*> lanes_;
+  std::vector<WorkingSet::Counter<FlowRow>*> flows_;
+  std::map<QueueId, WorkingSet::Counter<std::uint64_t>*> contents_;
 };
 
 }  // namespace mansio::spool

@@ -11,6 +11,7 @@
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 
@@ -23,6 +24,12 @@ namespace {
 
 constexpr std::array<const char*, families> family_names = {
     "default", "recipients", "due", "lanes", "flows", "totals", "history", "meta"};
+/// A message with more rows than these is not searched for one that is replaced.
+constexpr std::size_t owned_rows_searched = 16;
+/// Messages with more recipients have their rows scanned.
+constexpr std::size_t recipients_asked_for = 4;
+/// What a row in the overlay takes besides its octets.
+constexpr std::uint64_t overlay_row_octets = 96;
 constexpr std::string_view applied_key = "applied";
 constexpr std::string_view instance_key = "instance";
 
@@ -133,6 +140,12 @@ void Index::open(bool create) {
 
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const char* name : family_names) descriptors.emplace_back(name, rows);
+  // Every admit asks for a message that is not there, and every read for recipients without a row.
+  for (const Family family : {Family::messages, Family::recipients}) {
+    auto& asked = descriptors[static_cast<std::size_t>(family)].options;
+    asked.memtable_prefix_bloom_size_ratio = 0.05;
+    asked.memtable_whole_key_filtering = true;
+  }
   auto& history = descriptors[static_cast<std::size_t>(Family::history)].options;
 
   struct FilterFactory final : rocksdb::CompactionFilterFactory {
@@ -224,21 +237,39 @@ Result<std::optional<MessageRow>> Index::read_message(const QueueId& id,
   if (!decode_row(**value, *row) || row->stored.message.id != id) {
     return make_error_code(Errc::corrupt);
   }
+  if (auto done = read_recipients(key, *row, snapshot); !done) return done.error();
+  return row;
+}
+
+/// Lays the rows of the recipients over their first statuses. Few are asked for one by one: most
+/// have no row, and the filters know that without a look at the disk.
+Result<void> Index::read_recipients(const std::string& key, MessageRow& row,
+                                    const rocksdb::Snapshot* snapshot) const {
+  std::vector<RecipientStatus>& statuses = row.stored.recipients;
+  if (statuses.size() <= recipients_asked_for) {
+    for (std::uint32_t index = 0; index < statuses.size(); ++index) {
+      auto value = read(Family::recipients, recipient_key(row.stored.message.id, index), snapshot);
+      if (!value) return value.error();
+      if (!*value) continue;
+      if (!decode_row(**value, statuses[index])) return make_error_code(Errc::corrupt);
+      row.has_row[index] = true;
+    }
+    return {};
+  }
   bool readable = true;
   auto scanned = scan(
       Family::recipients, key, end_of(key),
       [&](std::string_view row_key, std::string_view octets) {
         QueueId owner;
         const auto index = parse_recipient_key(row_key, owner);
-        readable = index && *index < row->stored.recipients.size() &&
-                   decode_row(octets, row->stored.recipients[*index]);
-        if (readable) row->has_row[*index] = true;
+        readable = index && *index < statuses.size() && decode_row(octets, statuses[*index]);
+        if (readable) row.has_row[*index] = true;
         return readable;
       },
       snapshot);
   if (!scanned) return scanned.error();
   if (!readable) return make_error_code(Errc::corrupt);
-  return row;
+  return {};
 }
 
 Result<std::optional<std::string>> Index::stored(Family family, std::string_view key) const {
@@ -249,46 +280,85 @@ Result<std::optional<MessageRow>> Index::stored_message(const QueueId& id) const
   return read_message(id, nullptr);
 }
 
-void Index::merge_row(RowChange change) {
-  Rows& rows = overlay_[static_cast<std::size_t>(change.family)];
-  bool fresh = change.created;
-  if (!change.owner.is_nil() && change.family != Family::messages) {
-    const Rows& messages = overlay_[static_cast<std::size_t>(Family::messages)];
-    const auto owner = messages.find(message_key(change.owner));
-    fresh = owner != messages.end() && owner->second.fresh && owner->second.value.has_value();
-  }
-  const auto found = rows.find(change.key);
-  if (found != rows.end()) {
-    if (!change.value && found->second.fresh) {
-      rows_saved_ += 2;
-      rows.erase(found);
-      return;
-    }
-    // A row that RocksDB has, or has a deletion waiting for, stays known to it.
-    found->second.value = std::move(change.value);
+/// A message that RocksDB never saw and that ends leaves nothing behind but its history.
+void Index::merge_message_row(RowChange change) {
+  PendingMessage& message = messages_[change.owner];
+  if (!message.row_known) message.fresh = change.created;
+  if (!change.value && message.fresh) {
+    rows_saved_ += 2 * (1 + message.owned.size());
+    overlay_octets_ -= message.octets - message.history.size();
+    message.octets = message.history.size();
+    message.row_known = false;
+    message.row.reset();
+    message.owned.clear();
     return;
   }
-  overlay_octets_ += change.key.size() + (change.value ? change.value->size() : 0) + 96;
-  rows.emplace(std::move(change.key), Pending{std::move(change.value), fresh && change.value});
+  count(message, change.value ? change.value->size() : 0);
+  message.row_known = true;
+  message.row = std::move(change.value);
+}
+
+/// Comes after the row of its message. Few messages have many rows: those few may write one twice.
+void Index::merge_owned_row(RowChange change) {
+  PendingMessage& message = messages_[change.owner];
+  const bool ended = message.fresh && !message.row_known;
+  if (ended && !change.value) return;
+  const bool few = message.owned.size() <= owned_rows_searched;
+  const auto found =
+      few ? std::ranges::find_if(message.owned,
+                                 [&](const RowChange& row) {
+                                   return row.family == change.family && row.key == change.key;
+                                 })
+          : message.owned.end();
+  if (found != message.owned.end()) {
+    if (!change.value && message.fresh && few) {
+      rows_saved_ += 2;
+      message.owned.erase(found);
+    } else {
+      found->value = std::move(change.value);
+    }
+    return;
+  }
+  count(message, change.key.size() + (change.value ? change.value->size() : 0));
+  message.owned.push_back(std::move(change));
+}
+
+void Index::merge_row(RowChange change) {
+  Value& value = others_[static_cast<std::size_t>(change.family)][std::move(change.key)];
+  value = std::move(change.value);
+  overlay_octets_ += 32;
+}
+
+void Index::merge_history(HistoryChange change) {
+  PendingMessage& message = messages_[change.id];
+  count(message, change.entry.size());
+  if (message.history.empty()) {
+    message.first_seq = change.seq;
+    Encoder head;
+    head.u8(1);
+    head.time(change.at);
+    message.history = std::move(head).octets();
+  }
+  message.history += change.entry;
+}
+
+void Index::count(PendingMessage& message, std::size_t octets) {
+  message.octets += octets + overlay_row_octets;
+  overlay_octets_ += octets + overlay_row_octets;
 }
 
 void Index::merge(IndexChanges changes) {
   const std::lock_guard lock(mutex_);
-  for (RowChange& row : changes.rows) merge_row(std::move(row));
-  for (const HistoryChange& change : changes.history) {
-    PendingHistory& pending = history_[change.id];
-    Encoder out;
-    encode(out, change.entry);
-    if (pending.value.empty()) {
-      pending.first = change.entry.seq;
-      Encoder head;
-      head.u8(1);
-      head.time(change.entry.at);
-      pending.value = std::move(head).octets();
+  for (RowChange& row : changes.rows) {
+    if (row.family == Family::messages) {
+      merge_message_row(std::move(row));
+    } else if (!row.owner.is_nil()) {
+      merge_owned_row(std::move(row));
+    } else {
+      merge_row(std::move(row));
     }
-    pending.value += out.octets();
-    overlay_octets_ += out.size() + 64;
   }
+  for (HistoryChange& change : changes.history) merge_history(std::move(change));
   merged_ = changes.position;
 }
 
@@ -302,29 +372,47 @@ Result<void> Index::write_pending() {
   return write_pending_locked();
 }
 
+void Index::add_to_batch(rocksdb::WriteBatch& batch, Family family, std::string_view key,
+                         const Value& value) const {
+  auto* handle = handles_[static_cast<std::size_t>(family)];
+  if (value) {
+    batch.Put(handle, slice(key), *value);
+  } else {
+    batch.Delete(handle, slice(key));
+  }
+}
+
+void Index::add_to_batch(rocksdb::WriteBatch& batch, const QueueId& id,
+                         const PendingMessage& message) const {
+  if (message.row_known) add_to_batch(batch, Family::messages, message_key(id), message.row);
+  for (const RowChange& row : message.owned) add_to_batch(batch, row.family, row.key, row.value);
+  if (!message.history.empty()) {
+    add_to_batch(batch, Family::history, history_key(id, message.first_seq), message.history);
+  }
+}
+
 Result<void> Index::write_pending_locked() {
   if (merged_.group == written_group_.load()) return {};
   rocksdb::WriteBatch batch;
+  // In the order of the ids: RocksDB finds the place of a key next to that of the one before.
+  std::vector<std::pair<QueueId, const PendingMessage*>> messages;
+  messages.reserve(messages_.size());
+  for (const auto& [id, message] : messages_) messages.emplace_back(id, &message);
+  std::ranges::sort(messages, {}, &std::pair<QueueId, const PendingMessage*>::first);
+  for (const auto& [id, message] : messages) add_to_batch(batch, id, *message);
   for (std::size_t family = 0; family < families; ++family) {
-    for (const auto& [key, row] : overlay_[family]) {
-      if (row.value) {
-        batch.Put(handles_[family], key, *row.value);
-      } else {
-        batch.Delete(handles_[family], key);
-      }
+    for (const auto& [key, value] : others_[family]) {
+      add_to_batch(batch, static_cast<Family>(family), key, value);
     }
   }
-  auto* history = handles_[static_cast<std::size_t>(Family::history)];
-  for (const auto& [id, row] : history_) batch.Put(history, history_key(id, row.first), row.value);
-  batch.Put(handles_[static_cast<std::size_t>(Family::meta)], slice(applied_key),
-            encode_row(merged_));
+  add_to_batch(batch, Family::meta, applied_key, encode_row(merged_));
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
   const auto status = db_->Write(unlogged, &batch);
   if (!status.ok()) return to_error(status);
   rows_written_ += batch.Count();
-  for (Rows& rows : overlay_) rows.clear();
-  history_.clear();
+  messages_.clear();
+  for (auto& rows : others_) rows.clear();
   overlay_octets_ = 0;
   written_group_.store(merged_.group, std::memory_order_release);
   return {};
@@ -357,7 +445,8 @@ Result<std::unique_ptr<Index::View>> Index::view() {
   return std::make_unique<View>(*this);
 }
 
-Index::View::View(const Index& index) : index_(index), snapshot_(index.db_->GetSnapshot()) {}
+Index::View::View(const Index& index)
+    : index_(index), group_(index.written_group()), snapshot_(index.db_->GetSnapshot()) {}
 
 Index::View::~View() { index_.db_->ReleaseSnapshot(snapshot_); }
 

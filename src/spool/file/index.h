@@ -26,6 +26,7 @@ class Cache;
 class ColumnFamilyHandle;
 class DB;
 class Snapshot;
+class WriteBatch;
 class WriteBufferManager;
 }  // namespace rocksdb
 
@@ -44,7 +45,9 @@ struct RowChange {
 
 struct HistoryChange {
   QueueId id;
-  HistoryEntry entry;
+  std::uint64_t seq = 0;
+  Time at{};
+  std::string entry;  ///< encoded
 };
 
 /// What a group changes, with the position behind it. Rows of a message come after its own row.
@@ -111,8 +114,12 @@ class Index {
     Result<void> scan(Family family, std::string_view from, std::string_view to,
                       const Visit& visit) const;
 
+    /// Everything up to this group is in it; of later ones perhaps some.
+    std::uint64_t group() const { return group_; }
+
    private:
     const Index& index_;
+    const std::uint64_t group_;
     const rocksdb::Snapshot* snapshot_;
   };
 
@@ -122,26 +129,37 @@ class Index {
   std::vector<std::pair<std::string, double>> statistics() const;
 
  private:
-  struct Pending {
-    std::optional<std::string> value;
-    bool fresh = false;  // RocksDB has no such row: a deletion just forgets it
-  };
+  using Value = std::optional<std::string>;  // nullopt: delete
 
-  using Rows = std::unordered_map<std::string, Pending>;
-
-  struct PendingHistory {
-    std::uint64_t first = 0;
-    std::string value;
+  /// What waits of one message: its own row, the rows that belong to it, and its history.
+  struct PendingMessage {
+    bool fresh = false;      // RocksDB has none of its rows: when it ends they are just forgotten
+    bool row_known = false;  // `row` is to be written; if not and `fresh`, the message has ended
+    Value row;
+    std::vector<RowChange> owned;
+    std::uint64_t first_seq = 0;
+    std::string history;
+    std::uint64_t octets = 0;  // counted in overlay_octets_
   };
 
   void open(bool create);
   void check_identity(bool create);
+  void merge_message_row(RowChange row);
+  void merge_owned_row(RowChange row);
   void merge_row(RowChange row);
+  void merge_history(HistoryChange change);
+  void count(PendingMessage& message, std::size_t octets);
+  void add_to_batch(rocksdb::WriteBatch& batch, Family family, std::string_view key,
+                    const Value& value) const;
+  void add_to_batch(rocksdb::WriteBatch& batch, const QueueId& id,
+                    const PendingMessage& message) const;
   Result<void> write_pending_locked();
   Result<std::optional<std::string>> read(Family family, std::string_view key,
                                           const rocksdb::Snapshot* snapshot) const;
   Result<std::optional<MessageRow>> read_message(const QueueId& id,
                                                  const rocksdb::Snapshot* snapshot) const;
+  Result<void> read_recipients(const std::string& key, MessageRow& row,
+                               const rocksdb::Snapshot* snapshot) const;
   Result<void> scan(Family family, std::string_view from, std::string_view to,
                     const View::Visit& visit, const rocksdb::Snapshot* snapshot) const;
 
@@ -155,8 +173,8 @@ class Index {
 
   mutable std::mutex mutex_;  // the overlay, and the order of writes
   std::mutex flush_mutex_;    // one flush at a time
-  std::array<Rows, families> overlay_;
-  std::unordered_map<QueueId, PendingHistory> history_;
+  std::unordered_map<QueueId, PendingMessage> messages_;
+  std::array<std::unordered_map<std::string, Value>, families> others_;  // rows without a message
   Position merged_, flushed_;
   std::uint64_t overlay_octets_ = 0;
   std::uint64_t rows_written_ = 0, rows_saved_ = 0;

@@ -67,7 +67,13 @@ std::string flow_key(const FlowKey& flow) {
 }
 
 std::string due_key(const FlowKey& flow, Time due, const QueueId& id) {
-  std::string key = flow_key(flow);
+  return due_key(flow_key(flow), due, id);
+}
+
+std::string due_key(std::string_view flow, Time due, const QueueId& id) {
+  std::string key;
+  key.reserve(flow.size() + 8 + id.octets.size());
+  key += flow;
   put_big(key, static_cast<std::uint64_t>(due.time_since_epoch().count()) ^ sign_bit, 8);
   key += as_text(id);
   return key;

@@ -19,6 +19,8 @@ std::string recipient_key(const QueueId& id, std::uint32_t recipient);
 std::string lane_key(const LaneKey& lane);
 std::string flow_key(const FlowKey& flow);
 std::string due_key(const FlowKey& flow, Time due, const QueueId& id);
+/// The same, behind the key of the flow.
+std::string due_key(std::string_view flow, Time due, const QueueId& id);
 std::string history_key(const QueueId& id, std::uint64_t sequence);
 std::string segment_key(std::uint64_t epoch);
 std::string content_key(const QueueId& content);

@@ -28,13 +28,13 @@ std::string page_start(const FlowKey& flow, const std::optional<DueCursor>& afte
 
 }  // namespace
 
-Readers::Readers(Store& store, std::function<void(const QueueId&, std::string)> quarantine)
-    : store_(store), quarantine_(std::move(quarantine)), work_(reader_threads) {}
+Readers::Readers(Store& store, Ports ports)
+    : store_(store), ports_(std::move(ports)), work_(reader_threads) {}
 
 void Readers::due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
-                       Done<DuePage> done) {
-  work_.post([this, flow, after, limit, done = std::move(done)] {
-    done(due_page_now(flow, after, limit));
+                       KeepContent keep, Done<DuePage> done) {
+  work_.post([this, flow, after, limit, keep = std::move(keep), done = std::move(done)] {
+    done(due_page_now(flow, after, limit, keep));
   });
 }
 
@@ -77,7 +77,7 @@ void Readers::events_since(std::uint64_t seq, std::size_t limit, Done<EventPage>
 }
 
 Result<DuePage> Readers::due_page_now(const FlowKey& flow, const std::optional<DueCursor>& after,
-                                      std::size_t limit) {
+                                      std::size_t limit, const KeepContent& keep) {
   auto view = store_.index->view();
   if (!view) return view.error();
   std::optional<FlowRow> row;
@@ -92,6 +92,8 @@ Result<DuePage> Readers::due_page_now(const FlowKey& flow, const std::optional<D
   if (!row) return page;  // a flow without a counter has no entry
   const Time now = store_.clock.now();
   ErrorCode error;
+  std::vector<MessageRow> rows;
+  bool reads_along = keep != nullptr;
   auto done = (*view)->scan(
       Family::due, page_start(flow, after, row), end_of(flow_key(flow)),
       [&](std::string_view key, std::string_view value) {
@@ -117,13 +119,26 @@ Result<DuePage> Readers::due_page_now(const FlowKey& flow, const std::optional<D
         if ((*message)->stored.lease_until > now) return true;
         entry.id = parts->id;
         entry.due = parts->due;
-        entry.message = share(std::move(**message));
+        auto stored = std::make_shared<StoredMessage>((*message)->stored);
+        reads_along = reads_along && read_along(**message, keep, *stored);
+        entry.message = std::move(stored);
         page.entries.push_back(std::move(entry));
+        rows.push_back(std::move(**message));
         return true;
       });
   if (!done) return done.error();
   if (error) return error;
+  ports_.offer(std::move(rows), (*view)->group());
   return page;
+}
+
+/// Content that stands in the journal is read with its row. False: there is no more room.
+bool Readers::read_along(const MessageRow& row, const KeepContent& keep, StoredMessage& message) {
+  if (!row.location.in_record) return true;
+  auto octets = read_stored_content(store_, row, 0, row.stored.message.content.facts.size);
+  if (!octets) return true;  // read_content() finds out what is wrong
+  message.message.content.octets = keep(std::move(*octets));
+  return message.message.content.octets != nullptr;
 }
 
 Result<FlowPage> Readers::flows_now(const std::string& resume, std::size_t limit) {
@@ -298,7 +313,7 @@ Result<std::string> Readers::content_now(const QueueId& id, std::uint64_t offset
     auto octets = read_stored_content(store_, **row, offset, length);
     if (octets || octets.error() != make_error_code(Errc::corrupt)) return octets;
     if (attempt == 0) continue;
-    quarantine_(id, "the stored content does not have its checksum");
+    ports_.quarantine(id, "the stored content does not have its checksum");
     return octets;
   }
 }

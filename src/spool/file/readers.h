@@ -12,13 +12,19 @@ namespace mansio::spool {
 
 class Readers {
  public:
-  /// `quarantine` is called for a message whose content has a wrong checksum.
-  Readers(Store& store, std::function<void(const QueueId&, std::string)> quarantine);
+  struct Ports {
+    /// Called for a message whose content has a wrong checksum.
+    std::function<void(const QueueId&, std::string)> quarantine;
+    /// Gets the rows of messages that will soon be worked on; see Committer::offer().
+    std::function<void(std::vector<MessageRow>, std::uint64_t group)> offer;
+  };
+
+  Readers(Store& store, Ports ports);
 
   void stop() { work_.stop(); }
 
   void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
-                Done<DuePage> done);
+                KeepContent keep, Done<DuePage> done);
   void flows(std::string resume, std::size_t limit, Done<FlowPage> done);
   void lanes(std::string resume, std::size_t limit, Done<LanePage> done);
   void get(std::vector<QueueId> ids, Done<std::vector<StoredMessagePtr>> done);
@@ -30,7 +36,8 @@ class Readers {
 
  private:
   Result<DuePage> due_page_now(const FlowKey& flow, const std::optional<DueCursor>& after,
-                               std::size_t limit);
+                               std::size_t limit, const KeepContent& keep);
+  bool read_along(const MessageRow& row, const KeepContent& keep, StoredMessage& message);
   Result<FlowPage> flows_now(const std::string& resume, std::size_t limit);
   Result<LanePage> lanes_now(const std::string& resume, std::size_t limit);
   Result<std::vector<StoredMessagePtr>> get_now(const std::vector<QueueId>& ids);
@@ -39,7 +46,7 @@ class Readers {
   Result<std::vector<HistoryEntry>> history_now(const QueueId& id);
 
   Store& store_;
-  const std::function<void(const QueueId&, std::string)> quarantine_;
+  const Ports ports_;
   WorkQueue work_;
 };
 

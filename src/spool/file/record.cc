@@ -32,10 +32,10 @@ bool decode_times(Decoder& in, std::vector<Time>& times) {
 /// u8 1, u32 length and the octets, or u8 0 where the content has a file.
 ContentPlace append_content(std::string& out, std::size_t start, bool in_record,
                             std::string_view content) {
-  Encoder prefix;
+  Encoder prefix(std::move(out));
   prefix.boolean(in_record);
   prefix.u32(static_cast<std::uint32_t>(content.size()));
-  out += prefix.octets();
+  out = std::move(prefix).octets();
   const ContentPlace place{in_record, static_cast<std::uint32_t>(out.size() - start),
                            static_cast<std::uint32_t>(content.size())};
   out += content;
@@ -173,6 +173,13 @@ bool decode_body(Decoder& in, Record& record) {
   return in.ok() && in.at_end();
 }
 
+RecordType type_of(const Operation& operation) {
+  if (std::holds_alternative<Settle>(operation)) return RecordType::settle;
+  if (std::holds_alternative<Change>(operation)) return RecordType::change;
+  if (std::holds_alternative<Record>(operation)) return RecordType::record;
+  return RecordType::renew;
+}
+
 bool decode_body(Decoder& in, SuspendBody& body) {
   body.replaces = in.boolean();
   const std::size_t count = in.count();
@@ -282,10 +289,10 @@ bool decode(std::string_view body, GroupBody& out) {
 ContentPlace append_admit(std::string& out, std::uint64_t sequence, const Admit& admit,
                           std::size_t& start) {
   start = begin_record(out, RecordType::admit, sequence);
-  Encoder body;
+  Encoder body(std::move(out));
   encode(body, admit.message);
   encode_times(body, admit.due);
-  out += body.octets();
+  out = std::move(body).octets();
   const auto& octets = admit.message.content.octets;
   const ContentPlace place = append_content(
       out, start, octets != nullptr, octets ? std::string_view(*octets) : std::string_view());
@@ -296,38 +303,34 @@ ContentPlace append_admit(std::string& out, std::uint64_t sequence, const Admit&
 ContentPlace append_relocate(std::string& out, std::uint64_t sequence, const Snapshot& snapshot,
                              bool in_record, std::string_view content, std::size_t& start) {
   start = begin_record(out, RecordType::relocate, sequence);
-  Encoder body;
+  Encoder body(std::move(out));
   encode(body, snapshot.stored.message);
   body.u64(snapshot.stored.epoch);
   body.time(snapshot.stored.lease_until);
   body.varint(snapshot.stored.recipients.size());
   for (const RecipientStatus& status : snapshot.stored.recipients) encode(body, status);
   encode_times(body, snapshot.first_due);
-  out += body.octets();
+  out = std::move(body).octets();
   const ContentPlace place = append_content(out, start, in_record, content);
   end_record(out, start);
   return place;
 }
 
 std::size_t append_operation(std::string& out, std::uint64_t sequence, const Operation& operation) {
-  Encoder body;
-  RecordType type = RecordType::settle;
+  const std::size_t start = begin_record(out, type_of(operation), sequence);
+  Encoder body(std::move(out));
   if (const auto* settle = std::get_if<Settle>(&operation)) {
     encode_body(body, *settle);
   } else if (const auto* change = std::get_if<Change>(&operation)) {
-    type = RecordType::change;
     encode_body(body, *change);
   } else if (const auto* record = std::get_if<Record>(&operation)) {
-    type = RecordType::record;
     encode_body(body, *record);
   } else {
     const auto* renew = std::get_if<Renew>(&operation);
     MANSIO_ASSERT(renew != nullptr);
-    type = RecordType::renew;
     encode_body(body, *renew);
   }
-  const std::size_t start = begin_record(out, type, sequence);
-  out += body.octets();
+  out = std::move(body).octets();
   end_record(out, start);
   return start;
 }

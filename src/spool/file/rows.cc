@@ -241,9 +241,7 @@ bool decode(Decoder& in, HistoryEntry& entry) {
   return in.ok();
 }
 
-void encode(Encoder& out, const Event& event) {
-  out.id(event.id);
-  encode(out, event.entry);
+void encode_rest(Encoder& out, const Event& event) {
   out.varint(event.size);
   out.string(event.tenant);
   out.string(event.lane.destination);

@@ -76,7 +76,8 @@ bool decode_row(std::string_view octets, Suspension& row);
 
 void encode(Encoder& out, const HistoryEntry& entry);
 bool decode(Decoder& in, HistoryEntry& entry);
-void encode(Encoder& out, const Event& event);
+/// An event is its id, its entry and the rest.
+void encode_rest(Encoder& out, const Event& event);
 bool decode(Decoder& in, Event& event);
 void encode(Encoder& out, const Suspension& suspension);
 bool decode(Decoder& in, Suspension& suspension);

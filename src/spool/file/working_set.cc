@@ -1,24 +1,29 @@
 #include "spool/file/working_set.h"
 
+#include <algorithm>
+
 #include "spool/file/keys.h"
 
 namespace mansio::spool {
 namespace {
 
 constexpr std::size_t counters_max = 1 << 16;
+constexpr std::size_t forgotten_places = 1 << 17;
 
-/// Finds a counter, from the index if need be; a missing row counts nothing.
-template <class Row, class Decode>
-Result<WorkingSet::Counter<Row>*> counter_of(
-    std::unordered_map<std::string, WorkingSet::Counter<Row>>& counters, const Index& index,
-    Family family, std::string key, Decode decode) {
-  const auto found = counters.find(key);
+/// Finds a counter, from the index if need be; a missing row counts nothing. `key_of` makes its key
+/// in the index.
+template <class Row, class Counters, class Name, class KeyOf, class Decode>
+Result<WorkingSet::Counter<Row>*> counter_of(Counters& counters, const Name& name,
+                                             const Index& index, Family family, KeyOf key_of,
+                                             Decode decode) {
+  const auto found = counters.find(name);
   if (found != counters.end()) return &found->second;
-  auto stored = index.stored(family, key);
-  if (!stored) return stored.error();
   WorkingSet::Counter<Row> counter;
+  counter.key = key_of(name);
+  auto stored = index.stored(family, counter.key);
+  if (!stored) return stored.error();
   if (*stored && !decode(**stored, counter.row)) return make_error_code(Errc::corrupt);
-  return &counters.emplace(std::move(key), std::move(counter)).first->second;
+  return &counters.emplace(name, std::move(counter)).first->second;
 }
 
 bool decode_count(std::string_view octets, std::uint64_t& count) {
@@ -29,7 +34,17 @@ bool decode_count(std::string_view octets, std::uint64_t& count) {
 
 }  // namespace
 
-WorkingSet::WorkingSet(const Index& index, std::uint64_t memory) : index_(index), memory_(memory) {}
+std::size_t WorkingSet::KeyHash::operator()(const LaneKey& lane) const {
+  const std::hash<std::string> hash;
+  return hash(lane.destination) * 31 + hash(lane.binding);
+}
+
+std::size_t WorkingSet::KeyHash::operator()(const FlowKey& flow) const {
+  return (operator()(flow.lane) * 31 + flow.flow) * 31 + static_cast<std::size_t>(flow.klass);
+}
+
+WorkingSet::WorkingSet(const Index& index, std::uint64_t memory)
+    : index_(index), memory_(memory), forgotten_(forgotten_places) {}
 
 Result<void> WorkingSet::load() {
   const Index::View view(index_);
@@ -76,24 +91,52 @@ Result<WorkingSet::Held*> WorkingSet::message(const QueueId& id) {
     held.first_due = std::move((*row)->first_due);
     held.has_row = std::move((*row)->has_row);
   }
+  return &insert(id, std::move(held));
+}
+
+WorkingSet::Held& WorkingSet::insert(const QueueId& id, Held held) {
   held.place = order_.insert(order_.end(), id);
   held.octets = size_of(held);
   octets_ += held.octets;
-  return &messages_.emplace(id, std::move(held)).first->second;
+  return messages_.emplace(id, std::move(held)).first->second;
+}
+
+void WorkingSet::offer(MessageRow row, std::uint64_t group) {
+  const QueueId id = row.stored.message.id;
+  if (octets_ >= memory_ || messages_.contains(id)) return;
+  if (forgotten_[std::hash<QueueId>()(id) % forgotten_.size()] > group) return;
+  Held held;
+  held.state = std::make_shared<StoredMessage>(std::move(row.stored));
+  held.location = row.location;
+  held.first_due = std::move(row.first_due);
+  held.has_row = std::move(row.has_row);
+  insert(id, std::move(held));
+}
+
+void WorkingSet::forget(std::unordered_map<QueueId, Held>::iterator message) {
+  const auto& [id, held] = *message;
+  std::uint64_t& newest = forgotten_[std::hash<QueueId>()(id) % forgotten_.size()];
+  newest = std::max(newest, held.group);
+  octets_ -= held.octets;
+  order_.erase(held.place);
+  messages_.erase(message);
 }
 
 Result<WorkingSet::Counter<LaneRow>*> WorkingSet::lane(const LaneKey& lane) {
-  return counter_of(lanes_, index_, Family::lanes, lane_key(lane),
-                    [](std::string_view octets, LaneRow& row) { return decode_row(octets, row); });
+  return counter_of<LaneRow>(
+      lanes_, lane, index_, Family::lanes, lane_key,
+      [](std::string_view octets, LaneRow& row) { return decode_row(octets, row); });
 }
 
 Result<WorkingSet::Counter<FlowRow>*> WorkingSet::flow(const FlowKey& flow) {
-  return counter_of(flows_, index_, Family::flows, flow_key(flow),
-                    [](std::string_view octets, FlowRow& row) { return decode_row(octets, row); });
+  return counter_of<FlowRow>(
+      flows_, flow, index_, Family::flows, flow_key,
+      [](std::string_view octets, FlowRow& row) { return decode_row(octets, row); });
 }
 
 Result<WorkingSet::Counter<std::uint64_t>*> WorkingSet::content(const QueueId& content) {
-  return counter_of(contents_, index_, Family::meta, content_key(content), decode_count);
+  return counter_of<std::uint64_t>(contents_, content, index_, Family::meta, content_key,
+                                   decode_count);
 }
 
 std::uint64_t WorkingSet::message_count() const {
@@ -127,24 +170,20 @@ void WorkingSet::trim() {
     const auto found = messages_.find(finished_.front());
     if (found == messages_.end() || found->second.state != nullptr) continue;
     if (found->second.group > written) break;
-    octets_ -= found->second.octets;
-    order_.erase(found->second.place);
-    messages_.erase(found);
+    forget(found);
   }
-  for (auto it = order_.begin(); it != order_.end() && octets_ > memory_;) {
-    const auto found = messages_.find(*it);
+  while (!order_.empty() && octets_ > memory_) {
+    const auto found = messages_.find(order_.front());
     if (found->second.group > written) break;  // what follows was used later
-    octets_ -= found->second.octets;
-    messages_.erase(found);
-    it = order_.erase(it);
+    forget(found);
   }
   trim_counters(lanes_);
   trim_counters(flows_);
   trim_counters(contents_);
 }
 
-template <class Row>
-void WorkingSet::trim_counters(std::unordered_map<std::string, Counter<Row>>& counters) {
+template <class Counters>
+void WorkingSet::trim_counters(Counters& counters) {
   if (counters.size() < counters_max) return;
   const std::uint64_t written = index_.written_group();
   std::erase_if(counters, [&](const auto& entry) { return entry.second.group <= written; });

@@ -39,14 +39,21 @@ class WorkingSet {
   template <class Row>
   struct Counter {
     Row row{};
+    std::string key;  // in the index
     std::uint64_t group = 0;
-    bool dirty = false;
+    bool dirty = false;  // changed by the group under construction
   };
 
   /// Loads totals, live records and segment counters. `memory`: octets of message states to keep.
   WorkingSet(const Index& index, std::uint64_t memory);
   Result<void> load();
 
+  /// Takes a row that a reader found in a view of the index which holds everything up to `group`,
+  /// so that whoever works on the message next need not read it again. Left out where the message
+  /// is known already, or may have changed since.
+  void offer(MessageRow row, std::uint64_t group);
+
+  /// The pointers that these give hold until trim().
   Result<Held*> message(const QueueId& id);
   Result<Counter<LaneRow>*> lane(const LaneKey& lane);
   Result<Counter<FlowRow>*> flow(const FlowKey& flow);
@@ -75,8 +82,10 @@ class WorkingSet {
 
  private:
   static std::size_t size_of(const Held& held);
-  template <class Row>
-  void trim_counters(std::unordered_map<std::string, Counter<Row>>& counters);
+  Held& insert(const QueueId& id, Held held);
+  void forget(std::unordered_map<QueueId, Held>::iterator message);
+  template <class Counters>
+  void trim_counters(Counters& counters);
 
   const Index& index_;
   const std::uint64_t memory_;
@@ -84,9 +93,18 @@ class WorkingSet {
   std::list<QueueId> order_;      // least recently used first
   std::deque<QueueId> finished_;  // dropped as soon as RocksDB knows, so that the map stays small
   std::uint64_t octets_ = 0;
-  std::unordered_map<std::string, Counter<LaneRow>> lanes_;
-  std::unordered_map<std::string, Counter<FlowRow>> flows_;
-  std::unordered_map<std::string, Counter<std::uint64_t>> contents_;
+  // By hash of the id: the newest group that changed a message which is not held any more. Ids that
+  // share a place make offer() refuse what it could have taken, never the reverse.
+  std::vector<std::uint64_t> forgotten_;
+
+  struct KeyHash {
+    std::size_t operator()(const LaneKey& lane) const;
+    std::size_t operator()(const FlowKey& flow) const;
+  };
+
+  std::unordered_map<LaneKey, Counter<LaneRow>, KeyHash> lanes_;
+  std::unordered_map<FlowKey, Counter<FlowRow>, KeyHash> flows_;
+  std::unordered_map<QueueId, Counter<std::uint64_t>> contents_;
   std::map<std::string, Totals> totals_;
   std::map<std::uint64_t, LiveRow> live_;
 };

@@ -164,7 +164,7 @@ class MemorySpool final : public Spool {
   std::vector<InDoubt> take_in_doubt() override;
 
   void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
-                Done<DuePage> done) override;
+                KeepContent keep, Done<DuePage> done) override;
   void flows(std::string resume, std::size_t limit, Done<FlowPage> done) override;
   void lanes(std::string resume, std::size_t limit, Done<LanePage> done) override;
   void get(std::vector<QueueId> ids, Done<std::vector<StoredMessagePtr>> done) override;
@@ -255,8 +255,18 @@ std::vector<InDoubt> MemorySpool::take_in_doubt() {
   return std::exchange(in_doubt_, {});
 }
 
+/// The message with its content, if `keep` takes it.
+StoredMessagePtr with_content(StoredMessagePtr message, const MemoryStore& store,
+                              const KeepContent& keep) {
+  const auto found = store.contents.find(message->message.content.id);
+  if (found == store.contents.end()) return message;
+  auto copy = std::make_shared<StoredMessage>(*message);
+  copy->message.content.octets = keep(*found->second.octets);
+  return copy;
+}
+
 void MemorySpool::due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
-                           Done<DuePage> done) {
+                           KeepContent keep, Done<DuePage> done) {
   DuePage page;
   {
     const std::lock_guard lock(store_->mutex);
@@ -271,6 +281,7 @@ void MemorySpool::due_page(const FlowKey& flow, std::optional<DueCursor> after, 
         const auto& [due, id] = entry->first;
         StoredMessagePtr message = store_->readable(id);
         if (message == nullptr || message->lease_until > now) continue;
+        if (keep) message = with_content(std::move(message), *store_, keep);
         page.entries.push_back({id, due, entry->second, std::move(message)});
       }
       page.end = entry == entries.end();
