@@ -9,12 +9,28 @@
 //   2. New entries beyond what the window takes are only noted (`on_disk`, with the earliest due).
 //      An entry that appears before the cursor pulls the cursor back.
 //   3. A page shows the disk as it was when it was read. What was finished, worked on or changed by
-//      an operator meanwhile is left out of it and looked at again. A flow remembers for a while
-//      how far pages have shown it: an entry up to there may still be on its way to add().
-//   So memory follows activity: a lane with nothing due costs its key and one wake-up time.
+//      an operator meanwhile is left out of it and looked at again. It is remembered for a while
+//      how far pages have shown a flow: an entry up to there may still be on its way to add().
+//
+// Memory follows activity, not backlog
+//   4. A lane is *awake* while something of it is in a window, at work or being read. Otherwise it
+//      *sleeps* until its first flow is due: a key and a time (sleeping_lanes.h). A lane without
+//      mail is forgotten, and so is its trouble when its rest is over.
+//   5. All windows together have a budget, in octets and in entries. Up to half of it a flow may
+//      fill its window; the other half is for flows that have nothing in memory, in small portions,
+//      so that large backlogs never keep others out.
+//   6. Lanes with due work on disk wait in turn for room: the sleeping ones asleep, the one that is
+//      due longest first; the others in a line of their own; one of each by turns. New mail does
+//      not overtake them into that second half.
+//   7. A lane that hands nothing out - its destination rests, or an operator stopped it - keeps
+//      nothing in its windows and sleeps until it opens. Lifetimes that end meanwhile are noticed
+//      when a rest is over; in suspended lanes by the queue's own walk over old mail.
 //
 // Fair service: lanes that want a session queue up and take turns at the budget of sessions; within
 // a lane classes are served in order and the flows of a class in turn.
+//
+// In files: scheduler.cc (what happens to lanes), loading.cc (windows and pages), sessions.cc (who
+// gets a session, and its work).
 #pragma once
 
 #include <cstdint>
@@ -23,45 +39,29 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "message/message.h"
+#include "schedule/lane.h"
+#include "schedule/seen_places.h"
+#include "schedule/sleeping_lanes.h"
+#include "schedule/time_heap.h"
+#include "schedule/work.h"
 
 namespace mansio::schedule {
 
-struct RecipientWork {
-  std::uint32_t index = 0;  ///< in the envelope
-  std::uint32_t tries = 0;
-  std::uint32_t retry_count = 0;
-  friend bool operator==(const RecipientWork&, const RecipientWork&) = default;
-};
-
-/// Recipients of one message that are due together in one flow.
-struct Entry {
-  DueCursor place;  ///< due and id: its key in the flow
-  Time expires_at{};
-  std::vector<RecipientWork> recipients;
-  std::shared_ptr<const Message> message;  ///< content octets may be in it
-};
-
-struct LaneOptions {
-  std::uint32_t sessions_max = 32;
-  /// An operator stopped the lane: until then nothing of it is handed out, and nothing that happens
-  /// there ends that. Epoch zero: not stopped; Time::max(): until the options change.
-  Time suspended_until{};
-};
-
 struct SchedulerOptions {
-  std::uint32_t window = 1000;           ///< entries in memory per flow
-  std::size_t window_total = 100'000;    ///< of all flows; beyond it every flow is sure of one
-  std::uint32_t sessions_max = 19800;    ///< of all lanes together
-  std::uint32_t sessions_reserve = 200;  ///< further ones, for lanes that have none
-  std::uint32_t tries_max = 0;           ///< reached: given up without another attempt; 0: no limit
-  /// The options of a lane, asked when the lane appears; absent: the defaults.
+  std::uint32_t window = 1000;              ///< entries in memory per flow
+  std::size_t window_total = 100'000;       ///< of all flows
+  std::size_t window_octets = 32ull << 20;  ///< of memory that they take
+  std::uint32_t sessions_max = 19800;       ///< of all lanes together
+  std::uint32_t sessions_reserve = 200;     ///< further ones, for lanes that have none
+  std::uint32_t tries_max = 0;  ///< reached: given up without another attempt; 0: no limit
+  /// The options of a lane, asked when the lane wakes; absent: the defaults.
   std::function<LaneOptions(const LaneKey&)> lane_options;
 };
 
@@ -101,6 +101,9 @@ struct LaneView {
 class Scheduler {
  public:
   explicit Scheduler(SchedulerOptions options) : options_(std::move(options)) {}
+
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
 
   // Settings
   void set_options(SchedulerOptions options, Time now);
@@ -163,9 +166,15 @@ class Scheduler {
 
   std::optional<LaneView> view(const LaneKey& lane, Time now) const;
 
+  /// Awake: in memory, with work.
   std::size_t lanes() const { return lanes_.size(); }
 
+  std::size_t sleeping_lanes() const { return sleeping_.size(); }
+
   std::size_t window_entries() const { return window_entries_; }
+
+  /// Memory that the windows take, estimated.
+  std::size_t window_octets() const { return window_octets_; }
 
   std::uint32_t sessions() const { return sessions_; }
 
@@ -174,80 +183,114 @@ class Scheduler {
   std::uint32_t failures(const LaneKey& lane) const;
 
  private:
-  struct Flow {
-    std::map<DueCursor, Entry> window;
-    std::optional<DueCursor> cursor;    ///< the disk is known up to here
-    std::optional<Time> disk_earliest;  ///< set: something may be on disk after the cursor
-    bool loading = false;
-    std::map<DueCursor, std::uint32_t> busy;   ///< parts of entries being worked on
-    std::set<DueCursor> finished_meanwhile;    ///< while a page is under way
-    std::optional<DueCursor> noted_meanwhile;  ///< the first one noted while a page is under way
-    std::set<QueueId> changed_meanwhile;       ///< by an operator, while a page is under way
-    std::set<DueCursor> look_again;            ///< seen in a page while they were worked on
-    std::optional<DueCursor> seen;             ///< the last place that any page has shown
-    Time seen_keep{};                          ///< how long an idle flow remembers it
-
-    bool idle(Time now) const {
-      return window.empty() && !disk_earliest && !loading && busy.empty() &&
-             (!seen || seen_keep <= now);
+  struct LaneHash {
+    std::size_t operator()(const LaneKey& lane) const noexcept {
+      return std::hash<std::string>()(lane.destination) * 31 +
+             std::hash<std::string>()(lane.binding);
     }
   };
 
-  using FlowMap = std::map<std::pair<PriorityClass, std::uint32_t>, Flow>;
+  struct WakeupAccess {
+    Time time_of(const Lane* lane) const { return lane->wakeup; }
 
-  struct Lane {
-    FlowMap flows;
-    LaneOptions options;
-    std::uint32_t sessions = 0;
-    std::uint32_t failures = 0;
-    Time delayed_until{};
-    Time trouble_since{};
-    Disposition trouble;
-    std::uint64_t successes = 0;
-    Time grown_at{};         ///< when latency last asked for one more session
-    Time saturated_until{};  ///< no further session before
-    bool queued_for_session = false;
-    std::optional<Time> wakeup;                   ///< its place in wakeups_
-    std::map<PriorityClass, std::uint32_t> turn;  ///< flow served last, per class
+    void set_position(Lane* lane, std::uint32_t position) const {
+      lane->wakeup_position = position;
+    }
   };
-
-  Lane& lane_of(const LaneKey& key);
-  Flow& flow_of(const FlowKey& key);
-  void insert(Flow& flow, Entry entry);
-  void remove_from_window(Flow& flow, std::map<DueCursor, Entry>::iterator entry);
-  void note_on_disk(Flow& flow, const DueCursor& place);
-  void begin_work(Flow& flow, const DueCursor& place);
-  static bool is_closed(const Lane& lane, Time now);
-  std::optional<Cause> ended(const Lane& lane, const Entry& entry, const RecipientWork& recipient,
-                             Time now) const;
-  bool give_up_what_ended(const FlowKey& key, const Lane& lane, Flow& flow, Entry& entry, Time now);
-  void sweep_closed(const LaneKey& key, Lane& lane, Time now);
-  void load_what_is_due(const LaneKey& key, Lane& lane, Time now);
-  std::uint32_t room_for(const Lane& lane, const Flow& flow, Time now) const;
-  static std::optional<Time> first_due(const Lane& lane);
-  static std::optional<Time> first_end_of_life(const Lane& lane);
-  static std::uint64_t due_count(const Lane& lane, Time now, std::uint64_t enough);
-  bool wants_session(const Lane& lane, Time now) const;
-  void review(const LaneKey& key, Time now);
-  void set_wakeup(const LaneKey& key, Lane& lane, Time now);
-  void grant_sessions(Time now);
-  bool may_open(const Lane& lane) const;
-
-  SchedulerOptions options_;
-  std::map<LaneKey, Lane> lanes_;
-  std::set<std::pair<Time, LaneKey>> wakeups_;
-  std::deque<LaneKey> session_queue_;  ///< lanes that want a session, in turn
 
   struct Blocked {
     std::uint32_t times = 0;
     std::optional<DueCursor> kept_out;  ///< the first entry that would have come in
   };
 
-  bool keep_out(const FlowKey& key, const DueCursor& place);
+  /// A message that several lanes have in their windows takes its memory once.
+  struct Shared {
+    std::uint32_t entries = 0;
+    std::size_t octets = 0;
+  };
 
+  enum class Load : std::uint8_t { started, not_wanted, no_room };
+
+  static FlowId id_of(const FlowKey& key) { return {key.klass, key.flow}; }
+
+  static FlowKey key_of(const Lane& lane, const FlowId& id) {
+    return {*lane.key, id.klass, id.flow};
+  }
+
+  // Lanes (scheduler.cc)
+  Lane* find(const LaneKey& key);
+  const Lane* find(const LaneKey& key) const;
+  Lane& wake(const LaneKey& key);
+  Lane& wake(SleepingLanes::Sleeper sleeper, const LaneOptions& options);
+  LaneOptions options_of(const LaneKey& key) const;
+  void close(Lane& lane);
+  void forget_if_idle(Lane& lane, const FlowId& id);
+  void review(Lane& lane, Time now);
+  void fall_asleep(Lane& lane, Time now);
+  void set_wakeup(Lane& lane, Time now);
+  void move_wakeup(Lane& lane, Time wakeup);
+  void go_on(Time now);
+  bool keep_out(const FlowKey& key, const DueCursor& place);
+  std::shared_ptr<const Disposition> shared_trouble(Disposition trouble);
+
+  // Windows (loading.cc)
+  static void note_on_disk(Lane& lane, const FlowId& id, const DueCursor& place);
+  void insert(Lane& lane, Flow& flow, Entry entry);
+  void account_in(const Entry& entry);
+  void account_out(const Entry& entry);
+  Entry pop_front(Lane& lane, Flow& flow);
+  bool may_wake(const LaneKey& key, Time now) const;
+  bool enters(Lane& lane, const FlowId& id, const DueCursor& place, Time now);
+
+  std::size_t octets_in_use() const { return window_octets_ + page_octets_; }
+
+  std::size_t entries_in_use() const { return window_entries_ + page_entries_; }
+
+  bool half_full() const;
+  bool full() const;
+  bool lanes_wait(Time now) const;
+  bool may_load() const;
+  bool may_wake_lanes() const;
+  std::uint32_t page_limit(std::size_t in_window) const;
+  Load load(Lane& lane, const FlowId& id, Time now);
+  void load_due(Lane& lane, Time now);
+  std::unique_ptr<PageUnderWay> end_page(Lane& lane, Flow& flow);
+  void take_in(Lane& lane, const FlowKey& key, Flow& flow, std::vector<Entry> entries, bool end,
+               const PageUnderWay& page, Time now);
+  void fill_windows(Time now);
+  void wake_first(Time now);
+
+  // Sessions (sessions.cc)
+  void begin_work(Flow& flow, const DueCursor& place);
+  std::optional<Cause> ended(const Lane& lane, const Entry& entry, const RecipientWork& recipient,
+                             Time now) const;
+  bool give_up_what_ended(Lane& lane, const FlowId& id, Flow& flow, Entry& entry, Time now);
+  std::optional<Entry> take_from(Lane& lane, const FlowId& id, Flow& flow,
+                                 std::uint32_t recipients_max, Time now);
+  static std::optional<Time> first_due(const Lane& lane);
+  bool wants_session(const Lane& lane, Time now) const;
+  static Time impatient_at(const Lane& lane, Time now);
+  bool may_open(const Lane& lane) const;
+  void grant_sessions(Time now);
+
+  SchedulerOptions options_;
+  std::unordered_map<LaneKey, Lane, LaneHash> lanes_;  ///< awake
+  SleepingLanes sleeping_;
+  TimeHeap<Lane*, WakeupAccess> wakeups_{WakeupAccess{}};
+  std::deque<Lane*> session_queue_;  ///< lanes that want a session, in turn; they stay awake
+  std::deque<Lane*> room_queue_;     ///< lanes that want to load, in turn; they stay awake
+  bool sleepers_turn_ = false;
+  SeenPlaces seen_;
   std::map<std::pair<FlowKey, QueueId>, Blocked> blocked_;
+  std::unordered_map<const Message*, Shared> shared_;
+  std::deque<std::shared_ptr<const Disposition>> troubles_;  ///< the latest different ones
   std::vector<Action> actions_;
   std::size_t window_entries_ = 0;
+  std::size_t window_octets_ = 0;
+  std::size_t pages_ = 0;  ///< under way
+  std::size_t page_entries_ = 0;
+  std::size_t page_octets_ = 0;
+  std::size_t entry_octets_ = 2048;  ///< of late, on average
   std::size_t entries_in_flight_ = 0;
   std::uint32_t sessions_ = 0;
   bool stopping_ = false;
