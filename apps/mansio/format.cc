@@ -128,6 +128,7 @@ std::string status_text(const Json& status) {
                   " recipients in flight");
   append_pair(text, "lanes",
               text_of(queue, "lanes_in_memory") + " with work, " +
+                  text_of(queue, "lanes_sleeping") + " asleep, " +
                   text_of(queue, "window_messages") + " messages (" +
                   size_text(number_of(queue, "window_octets")) + ") in memory");
   if (number_of(queue, "faults") != 0) append_pair(text, "faults", text_of(queue, "faults"));

@@ -197,7 +197,9 @@ Task<net::HttpResponse> AdminApi::status() {
   json["queue"]["in_flight"] = statistics.in_flight;
   json["queue"]["window_messages"] = statistics.window_messages;
   json["queue"]["window_octets"] = statistics.window_octets;
+  json["queue"]["window_memory"] = statistics.window_memory;
   json["queue"]["lanes_in_memory"] = statistics.lanes_in_memory;
+  json["queue"]["lanes_sleeping"] = statistics.lanes_sleeping;
   json["queue"]["deferrals"] = statistics.deferrals;
   json["queue"]["faults"] = statistics.faults;
   json["listeners"] = Json::array();

@@ -150,7 +150,11 @@ std::string metrics_text(const MetricsInput& input) {
   families.gauge("window_messages", static_cast<double>(queue.window_messages),
                  "Messages in the windows of the lanes.");
   families.gauge("window_octets", static_cast<double>(queue.window_octets), "Their memory.");
+  families.gauge("window_memory_octets", static_cast<double>(queue.window_memory),
+                 "Memory that the windows take, with all that their messages hold.");
   families.gauge("lanes_in_memory", static_cast<double>(queue.lanes_in_memory), "Lanes with work.");
+  families.gauge("lanes_sleeping", static_cast<double>(queue.lanes_sleeping),
+                 "Lanes whose mail waits on disk for its time or its turn.");
   families.counter("deferrals_total", static_cast<double>(queue.deferrals),
                    "Outcomes of attempts that put a recipient off, since the start.");
   families.counter("faults_total", static_cast<double>(queue.faults),

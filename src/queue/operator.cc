@@ -332,7 +332,9 @@ Task<QueueStatistics> Queue::Impl::statistics() {
     const queue::ShardStatistics one = co_await std::move(looking);
     sum.sessions += one.sessions;
     sum.window_messages += one.window_entries;
+    sum.window_memory += one.window_octets;
     sum.lanes_in_memory += one.lanes;
+    sum.lanes_sleeping += one.lanes_sleeping;
     sum.in_flight += one.in_flight;
     sum.deferrals += one.deferrals;
     sum.faults += one.faults;

@@ -122,8 +122,10 @@ struct LaneStatus {
 struct QueueStatistics {
   std::uint64_t sessions = 0;
   std::uint64_t window_messages = 0;
-  std::uint64_t window_octets = 0;
-  std::uint64_t lanes_in_memory = 0;
+  std::uint64_t window_octets = 0;    ///< of content that is in memory
+  std::uint64_t window_memory = 0;    ///< octets that the windows take in all, estimated
+  std::uint64_t lanes_in_memory = 0;  ///< with work
+  std::uint64_t lanes_sleeping = 0;   ///< whose mail waits on disk for its time or its turn
   std::uint64_t in_flight = 0;  ///< recipients
   std::uint64_t deferrals = 0;  ///< outcomes since the start that put a recipient off
   std::uint64_t faults = 0;  ///< statuses that a target left out, results that could not be settled

@@ -8,10 +8,18 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/log.h"
+#include "message/footprint.h"
 #include "queue/await.h"
 
 namespace mansio::queue {
 namespace {
+
+/// Of the memory for content, what the windows of all lanes may take: they hold both what the
+/// happy path keeps for the first attempt and what was read from disk.
+constexpr std::uint64_t window_parts = 3;
+constexpr std::uint64_t memory_parts = 16;
+/// Below this a window would hardly hold a message.
+constexpr std::uint64_t window_octets_min = 1 << 20;
 
 schedule::SchedulerOptions options_of(std::shared_ptr<const settings::Settings> all,
                                       std::shared_ptr<const Suspensions> suspensions,
@@ -27,6 +35,8 @@ schedule::SchedulerOptions options_of(std::shared_ptr<const settings::Settings> 
   options.sessions_max = share(server.connections_out_max - reserve);
   options.sessions_reserve = reserve == 0 ? 0 : share(reserve);
   options.tries_max = settings.retry.tries_max;
+  options.window_octets =
+      std::max(window_octets_min, settings.limits.memory / memory_parts * window_parts / shards);
   options.lane_options = [all, suspensions](const LaneKey& lane) {
     std::uint32_t sessions = *settings::destination_settings(*all, lane.destination).connections;
     if (lane.binding == notices_binding) sessions = std::min(sessions, all->notify.connections);
@@ -134,11 +144,13 @@ schedule::RetryOptions retry_options(const settings::Settings& settings) {
 std::vector<NewEntry> entries_of(std::shared_ptr<const Message> message,
                                  const std::vector<Time>& due) {
   std::map<std::pair<LaneKey, Time>, schedule::Entry> by_lane;
+  const std::size_t octets = footprint(*message);
   for (std::uint32_t i = 0; i < message->lanes.size(); ++i) {
     schedule::Entry& entry = by_lane[{message->lanes[i], due[i]}];
     entry.place = {due[i], message->id};
     entry.expires_at = message->expires_at;
     entry.message = message;
+    entry.octets = octets;
     entry.recipients.push_back({i, 0, 0});
   }
   std::vector<NewEntry> entries;
@@ -406,6 +418,10 @@ void Shard::wake_all() {
   for (const auto& [lane, waiting] : idle_) waiting->notify_all();
 }
 
+void Shard::remember(const FlowKey& flow, DueCursor place) {
+  scheduler_.on_disk(flow, place, now());
+}
+
 void Shard::on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places) {
   const Time time = now();
   for (const auto& [flow, place] : places) scheduler_.on_disk(flow, place, time);
@@ -440,6 +456,8 @@ ShardStatistics Shard::statistics() const {
   return {scheduler_.sessions(),
           scheduler_.window_entries(),
           scheduler_.lanes(),
+          scheduler_.sleeping_lanes(),
+          scheduler_.window_octets(),
           scheduler_.entries_in_flight(),
           deferrals_,
           faults_};
@@ -472,8 +490,8 @@ void Shard::arm_timer() {
   const SteadyTime when = ports_.clock.steady_now() + std::max(*next - now(), Duration::zero());
   timer_->start(when, [this] {
     timer_for_.reset();
+    // Nothing enters a window by time alone: sessions that wait for work are woken by pages.
     scheduler_.tick(now());
-    wake_all();
     pump();
   });
 }
@@ -514,6 +532,7 @@ void Shard::page_arrived(const FlowKey& flow, Result<spool::DuePage> page) {
 /// The lanes of a message share what does not change of it.
 std::shared_ptr<const Message> Shard::shared_message(const spool::DueEntry& due) {
   constexpr std::size_t sweep_at_least = 1024;
+  if (due.message->message.lanes.size() == 1) return {due.message, &due.message->message};
   std::weak_ptr<const Message>& known = messages_[due.id];
   if (auto message = known.lock()) return message;
   auto message = std::shared_ptr<const Message>(due.message, &due.message->message);
@@ -529,6 +548,8 @@ schedule::Entry Shard::entry_from(const spool::DueEntry& due) {
   entry.place = {due.due, due.id};
   entry.message = shared_message(due);
   entry.expires_at = entry.message->expires_at;
+  entry.octets = footprint(*entry.message);
+  for (const RecipientStatus& status : due.message->recipients) entry.octets += footprint(status);
   for (const std::uint32_t index : due.recipients) {
     const RecipientStatus& status = due.message->recipients[index];
     entry.recipients.push_back({index, status.tries, status.retry_count});

@@ -55,8 +55,11 @@ struct NewEntry {
 };
 
 struct ShardStatistics {
-  std::uint64_t sessions = 0, window_entries = 0, lanes = 0, in_flight = 0, deferrals = 0,
-                faults = 0;
+  std::uint64_t sessions = 0, window_entries = 0;
+  std::uint64_t lanes = 0;           ///< in memory, with work
+  std::uint64_t lanes_sleeping = 0;  ///< whose mail waits on disk
+  std::uint64_t window_octets = 0;
+  std::uint64_t in_flight = 0, deferrals = 0, faults = 0;
 };
 
 class Shard {
@@ -81,7 +84,9 @@ class Shard {
   /// These lanes are stopped from now on: sessions take nothing more of them.
   void suspend(std::shared_ptr<const Suspensions> suspensions);
   void add(std::vector<NewEntry> entries);
-  /// Something is due on disk; a nil id stands for a whole flow (start-up).
+  /// Before the loop runs anything of this shard: the flow has mail on disk, due then.
+  void remember(const FlowKey& flow, DueCursor place);
+  /// Something is due on disk; a nil id stands for a whole flow. After remember(): also begins.
   void on_disk(const std::vector<std::pair<FlowKey, DueCursor>>& places);
   /// An operator made these due: they are tried even if their destination rests.
   void due_by_order(const std::vector<std::pair<FlowKey, DueCursor>>& places);
