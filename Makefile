@@ -9,8 +9,8 @@ help:
 	@echo 'make test    build, run all tests'
 	@echo 'make test-sanitize   the unit and acceptance tests under address, undefined and thread sanitizers'
 	@echo 'make build   build/bin/mansiod, build/bin/mansio, build/lib/'
-	@echo 'make bench   run the benchmarks (docs/BENCHMARKS.md)'
-	@echo 'make soak    run the long tests'
+	@echo 'make bench   run the benchmarks (docs/BENCHMARKS.md); PARTS="relay postfix" only these'
+	@echo 'make soak    run the long tests, and the benchmark with ten million messages'
 	@echo 'make format  clang-format on all sources'
 	@echo 'make clean   remove build/'
 
@@ -40,11 +40,13 @@ test-sanitize:
 	done
 
 bench: build
-	@scripts/bench
+	@scripts/install-deps --bench
+	@scripts/bench $(PARTS)
 
 soak: build
-	@scripts/install-deps --test
+	@scripts/install-deps --test --bench
 	@ctest --test-dir $(BUILD) --output-on-failure -L soak
+	@scripts/bench soak
 
 format:
 	@git ls-files '*.cc' '*.h' '*.hpp' | xargs clang-format-14 -i

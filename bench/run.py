@@ -1,330 +1,118 @@
 #!/usr/bin/python3
-"""Durable relay: how many messages per second go in by SMTP, to disk, and out by SMTP, and what they
-cost in processor time; beside the same load without the relay, and beside the disk's sync alone.
+"""Measures Mansio, part by part, on this machine's disk.
 
-    bench/run.py                          # what docs/BENCHMARKS.md quotes
-    bench/run.py --rounds 3 --messages 5000 --json build/bench/relay.json
+    bench/run.py                         every part
+    bench/run.py relay postfix           some
+    bench/run.py --quick --scale 0.01    whether they run at all, in a minute; figures of no worth
+    bench/run.py --document build/bench.json    what was measured goes into docs/BENCHMARKS.md
 
-Each round measures all three, in an order that alternates, so that what disturbs the machine
-disturbs all alike. Figures are the median of the rounds with the quartiles. The first round warms up,
-checks octet for octet that everything accepted arrived, and is not counted.
+What is measured and how, docs/BENCHMARKS.md tells.
 """
 
 import argparse
-import http.client
 import json
-import os
 import pathlib
-import platform
 import shutil
 import signal
-import socket
-import statistics
-import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
-
-
-class Failed(Exception):
-    """The measurement cannot be made or is not valid."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def file_system(path):
-    """Type and device of the file system that holds `path`: the longest mount point above it."""
-    path = str(pathlib.Path(path).resolve())
-    best = ("", "unknown", "unknown")
-    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
-        device, point, kind = line.split()[:3]
-        point = point.encode().decode("unicode_escape")
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best[0]):
-            best = (point, kind, device)
-    return best[1], best[2]
-
-
-def processor_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def octets_written(pid):
-    """Octets that the process has sent to the disk; None where the system does not say."""
-    try:
-        for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines():
-            if line.startswith("write_bytes:"):
-                return int(line.split()[1])
-    except OSError:
-        pass
-    return None
-
-
-# ---- the processes --------------------------------------------------------------------------------
-
-
-class Sink:
-    """`mansio sink` that ends by itself after `messages`."""
-
-    def __init__(self, options, port, messages, *arguments):
-        self.process = subprocess.Popen(
-            [options.mansio, "--json", "sink", "--listen", f"127.0.0.1:{port}", "--messages", str(messages),
-             *arguments], stdout=subprocess.PIPE, text=True)
-        if "listening" not in json.loads(self.process.stdout.readline() or "{}"):
-            raise Failed("the sink did not start")
-
-    def summary(self, timeout):
-        """Waits for the last message."""
-        try:
-            output = self.process.communicate(timeout=timeout)[0]
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGTERM)
-            output = self.process.communicate()[0]
-            raise Failed(f"after {timeout} s the sink had only: {output.strip()}") from None
-        if self.process.returncode != 0:
-            raise Failed(f"sink: exit {self.process.returncode}: {output.strip()}")
-        return json.loads(output.splitlines()[-1])
-
-
-def load(options, port, *arguments):
-    done = subprocess.run(
-        [options.mansio, "--json", "load", "--to", f"127.0.0.1:{port}", "--messages", str(options.messages),
-         "--sessions", str(options.sessions), "--size", options.size, *arguments],
-        stdout=subprocess.PIPE, text=True, timeout=options.timeout, check=False)
-    if done.returncode != 0:
-        raise Failed(f"load: exit {done.returncode}: {done.stdout.strip()}")
-    return json.loads(done.stdout)
-
-
-class Relay:
-    """One mansiod with a spool on the disk that is measured; its next hop is the sink's port."""
-
-    def __init__(self, options):
-        self.smtp_port, self.admin_port, self.sink_port = free_port(), free_port(), free_port()
-        self.folder = options.folder
-        config = self.folder / "relay.toml"
-        config.write_text(f"""
-[server]
-hostname = "bench.mansio.example"
-[spool]
-url = "file:{self.folder / 'spool'}"
-[[listener]]
-address = "127.0.0.1:{self.smtp_port}"
-relay_from = ["127.0.0.0/8"]
-[route."*"]
-next_hop = ["127.0.0.1:{self.sink_port}"]
-[admin]
-listen = "127.0.0.1:{self.admin_port}"
-[log]
-level = "warning"
-""")
-        self.log = open(self.folder / "mansiod.log", "wb")
-        self.process = subprocess.Popen([options.mansiod, "--config", str(config)], stdout=self.log,
-                                        stderr=self.log, stdin=subprocess.DEVNULL)
-        self.wait_ready()
-
-    def wait_ready(self):
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=1)
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == 200:
-                    return
-            except (OSError, http.client.HTTPException):
-                pass
-            time.sleep(0.05)
-        self.stop()
-        raise Failed("mansiod did not get ready:\n" + (self.folder / "mansiod.log").read_text(errors="replace")[-2000:])
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
-
-
-# ---- what is measured -----------------------------------------------------------------------------
-
-
-def measure_sync(options):
-    """Appends of one message to a preallocated file, each synced: what one commit costs here."""
-    block = os.urandom(options.octets)
-    count = options.syncs
-    path = options.folder / "sync.probe"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-    try:
-        if os.fstat(descriptor).st_size < count * len(block):
-            for _ in range(count):
-                os.write(descriptor, block)  # written once, so that no sync has to change the size
-            os.fsync(descriptor)
-        start = time.perf_counter()
-        for index in range(count):
-            os.pwrite(descriptor, block, index * len(block))
-            os.fdatasync(descriptor)
-        seconds = time.perf_counter() - start
-    finally:
-        os.close(descriptor)
-    return {"syncs per second": count / seconds}
-
-
-def measure_alone(options):
-    port = free_port()
-    sink = Sink(options, port, options.messages)
-    sent = load(options, port)
-    arrived = sink.summary(options.timeout)
-    return {
-        "messages per second": options.messages / sent["seconds"],
-        "load us of processor per message": sent["cpu_seconds"] * 1e6 / options.messages,
-        "sink us of processor per message": arrived["cpu_seconds"] * 1e6 / options.messages,
-    }
-
-
-def measure_relay(options, relay, check=False):
-    record = options.folder / "load.jsonl"
-    sink = Sink(options, relay.sink_port, options.messages, *(["--check", str(record)] if check else []))
-    processor = processor_seconds(relay.process.pid)
-    written = octets_written(relay.process.pid)
-    start = time.perf_counter()
-    sent = load(options, relay.smtp_port, *(["--record", str(record)] if check else []))
-    arrived = sink.summary(options.timeout)
-    seconds = time.perf_counter() - start
-    processor = processor_seconds(relay.process.pid) - processor
-    figures = {
-        "messages per second in and out": options.messages / seconds,
-        "messages per second accepted": options.messages / sent["seconds"],
-        "ms from final dot to reply, median": sent["latency_ms"]["p50"],
-        "ms from final dot to reply, 99 %": sent["latency_ms"]["p99"],
-        "mansiod us of processor per message": processor * 1e6 / options.messages,
-        "load us of processor per message": sent["cpu_seconds"] * 1e6 / options.messages,
-        "sink us of processor per message": arrived["cpu_seconds"] * 1e6 / options.messages,
-    }
-    if written is not None:
-        figures["octets to disk per octet of mail"] = (
-            (octets_written(relay.process.pid) - written) / arrived["bytes"])
-    return figures
-
-
-def quartiles(values):
-    if len(values) == 1:
-        return values[0], values[0], values[0]
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, middle, high
-
-
-def summarize(rounds):
-    result = {}
-    for part in rounds[0]:
-        result[part] = {}
-        for name in rounds[0][part]:
-            low, middle, high = quartiles([one[part][name] for one in rounds])
-            result[part][name] = {"median": middle, "q1": low, "q3": high}
-    return result
-
-
-def number(value):
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
-
-
-def print_table(result):
-    print("| | figure | median | quartiles |")
-    print("|---|---|---:|---:|")
-    for part, figures in result.items():
-        for name, value in figures.items():
-            print(f"| {part} | {name} | {number(value['median'])} | {number(value['q1'])} to {number(value['q3'])} |")
-
-
-def machine(options):
-    model = "unknown"
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
-    kind, device = file_system(options.folder)
-    return {"processor": model, "cores": len(os.sched_getaffinity(0)), "kernel": platform.release(),
-            "file system": kind, "device": device}
+from harness import BIN, BUILD, ROOT, Failed, charts, machine, report
+from harness.bench import PARTS, Bench
+import parts  # noqa: F401: fills PARTS
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="build folder (%(default)s)")
-    parser.add_argument("--folder", type=pathlib.Path, help="where the spool is made (BUILD/bench); not in memory")
-    parser.add_argument("--messages", type=int, default=20000, help="per round (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds (%(default)s)")
-    parser.add_argument("--sessions", type=int, default=100, help="of the load generator (%(default)s)")
-    parser.add_argument("--size", default="4KiB", help="octets per message (%(default)s)")
-    parser.add_argument("--syncs", type=int, default=500, help="syncs per round of the probe (%(default)s)")
-    parser.add_argument("--timeout", type=float, default=600, help="seconds for one measurement (%(default)s)")
-    parser.add_argument("--json", type=pathlib.Path, help="also write all figures of all rounds there")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; without any, all but the soak")
+    parser.add_argument("--list", action="store_true", help="name the parts")
+    parser.add_argument("--quick", action="store_true", help="two rounds of few messages, a million is 50,000")
+    parser.add_argument("--scale", type=float, help="how much a million is (1; quick: 0.05)")
+    parser.add_argument("--folder", type=pathlib.Path, default=BUILD / "bench",
+                        help="where spools are made; not in memory (%(default)s)")
+    parser.add_argument("--keep", action="store_true", help="leave the folder; the next run goes on from its deep queue")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="add all figures to this file")
+    parser.add_argument("--document", type=pathlib.Path, metavar="FILE",
+                        help="measure nothing: write the figures of this file, and its charts, to docs/")
     options = parser.parse_args()
-    units = {"KiB": 1024, "MiB": 1024 * 1024}
-    unit = next((factor for suffix, factor in units.items() if options.size.endswith(suffix)), 1)
-    options.octets = int(options.size.rstrip("KMiB")) * unit
-    options.mansio = str(options.build / "bin" / "mansio")
-    options.mansiod = str(options.build / "bin" / "mansiod")
-    options.folder = (options.folder or options.build / "bench").resolve() / "relay"
+    options.scale = options.scale or (0.05 if options.quick else 1.0)
+    unknown = [name for name in options.parts if name not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}: {', '.join(PARTS)}")
     return options
 
 
-def run(options):
-    for program in (options.mansio, options.mansiod):
-        if not os.access(program, os.X_OK):
-            raise Failed(f"{program} is missing: make build")
-    shutil.rmtree(options.folder, ignore_errors=True)
-    options.folder.mkdir(parents=True)
-    kind, _ = file_system(options.folder)
-    if kind in IN_MEMORY:
-        raise Failed(f"{options.folder} is on {kind}, where a sync costs nothing: choose another --folder")
-    about = machine(options)
-    print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
-    relay = Relay(options)
-    rounds = []
-    try:
-        measure_relay(options, relay, check=True)
-        measure_alone(options)
-        measure_sync(options)
-        for index in range(options.rounds):
-            parts = [("relay", lambda: measure_relay(options, relay)),
-                     ("load and sink alone", lambda: measure_alone(options)),
-                     ("fdatasync alone", lambda: measure_sync(options))]
-            found = {name: measure() for name, measure in (parts if index % 2 == 0 else parts[::-1])}
-            rounds.append({name: found[name] for name, _ in parts})
-            print(f"round {index + 1} of {options.rounds}: "
-                  f"{rounds[-1]['relay']['messages per second in and out']:,.0f} messages/s", flush=True)
-    finally:
-        relay.stop()
-    result = summarize(rounds)
-    print_table(result)
+def check_place(folder):
+    for program in ("mansio", "mansiod"):
+        if not (BIN / program).exists():
+            raise Failed(f"{BIN / program} is missing: make build")
+    folder.mkdir(parents=True, exist_ok=True)
+    kind, _ = machine.file_system(folder)
+    if kind in machine.IN_MEMORY:
+        raise Failed(f"{folder} is on {kind}, where a sync costs nothing: choose another --folder")
+
+
+def measure(bench, name, options):
+    """One part: its rows, printed and in the JSON file."""
+    print(f"{name}: {PARTS[name].what}", flush=True)
+    about = {**machine.describe(bench.folder), **machine.yardsticks(bench.folder)}
+    bench.raw, bench.charts, start = {}, {}, time.monotonic()
+    rows = list(PARTS[name].measure(bench))
+    seconds = time.monotonic() - start
+    print(report.plain_table(rows))
+    print(f"  ({seconds:.0f} s; fdatasync alone p50 {about['fdatasync p50 ms']:.3f} ms, p99 "
+          f"{about['fdatasync p99 ms']:.3f} ms; reference loop {about['reference loop ms']:.1f} ms)", flush=True)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(
-            {"machine": about, "messages": options.messages, "sessions": options.sessions, "size": options.octets,
-             "rounds": rounds, "summary": result}, indent=1) + "\n")
+        command = "bench/run.py " + " ".join([name] + ["--quick"] * options.quick)
+        report.merge(options.json, {name: report.as_json(rows, about, seconds, command, bench.raw, bench.charts)})
+    return rows
+
+
+def run(options):
+    check_place(options.folder)
+    folder = options.folder.resolve()
+    bench = Bench(folder, options.quick, options.scale)
+    print(report.machine_text(machine.describe(folder)), flush=True)
+    wanted = [name for name in PARTS if name in options.parts or (not options.parts and PARTS[name].by_default)]
+    missed, broken = [], []
+    try:
+        for name in wanted:
+            try:
+                missed += [row.what for row in measure(bench, name, options) if row.holds is False]
+            except Failed as error:
+                print(f"bench: {name}: {error}", file=sys.stderr, flush=True)
+                broken.append(name)
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if missed and not options.quick:
+        print("does not hold:\n" + "\n".join(f"  {what}" for what in missed))
+    if broken:
+        print(f"not measured: {', '.join(broken)}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def write_document(path):
+    measured = json.loads(path.read_text())
+    for name, drawing in charts.draw(measured).items():
+        (ROOT / "docs" / name).write_text(drawing)
+    report.document(ROOT / "docs" / "BENCHMARKS.md", measured)
 
 
 def main():
     options = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    if options.list:
+        print("\n".join(f"{name:<10} {one.what}" for name, one in PARTS.items()))
+        return 0
     try:
-        run(options)
-    except (Failed, subprocess.TimeoutExpired) as error:
+        if options.document:
+            write_document(options.document)
+            return 0
+        return run(options)
+    except Failed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    finally:
-        shutil.rmtree(options.folder, ignore_errors=True)
-    return 0
 
 
 if __name__ == "__main__":

@@ -88,12 +88,13 @@ void print(const load::LoadTotals& totals, std::uint64_t messages, bool json) {
   if (json) {
     fmt::print(
         R"({{"messages":{},"accepted":{},"refused":{},"unanswered":{},"unsent":{},"recipients_accepted":{},)"
-        R"("recipients_refused":{},"connections":{},"seconds":{:.6f},"rate":{:.1f},"cpu_seconds":{:.6f},)"
+        R"("recipients_refused":{},"connections":{},"started":{:.6f},"seconds":{:.6f},"rate":{:.1f},"cpu_seconds":{:.6f},)"
         R"("latency_ms":{{"p50":{:.3f},"p99":{:.3f},"max":{:.3f}}},"last_refusal":{}}})"
         "\n",
         messages, totals.accepted, totals.refused, totals.unanswered, totals.unsent,
-        totals.recipients_accepted, totals.recipients_refused, totals.connections, totals.seconds,
-        rate, totals.processor_seconds, p50, p99, most, load::json_string(totals.last_refusal));
+        totals.recipients_accepted, totals.recipients_refused, totals.connections, totals.started,
+        totals.seconds, rate, totals.processor_seconds, p50, p99, most,
+        load::json_string(totals.last_refusal));
     return;
   }
   fmt::print(
@@ -156,8 +157,10 @@ void add_load_command(CLI::App& app, std::function<int()>& action) {
   verb->add_option("--recipients", arguments->recipients, "Recipients per message")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  verb->add_option("--domains", arguments->domains,
-                   "Domains of the recipients with weights: a.example=3,b.example=1")
+  verb->add_option(
+          "--domains", arguments->domains,
+          "Domains of the recipients with weights: a.example=3,b.example=1; the members of "
+          "d{1..1000}.example take turns")
       ->capture_default_str();
   verb->add_option("--rate", arguments->rate,
                    "Messages per time in all, such as 100/s; without it flat out");

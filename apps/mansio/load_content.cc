@@ -56,7 +56,32 @@ std::string doubled_dots(std::string_view body) {
   return wire;
 }
 
+/// Takes "{1..1000}" and what follows out of the name.
+void take_range(WeightedDomain& domain) {
+  const std::size_t open = domain.name.find('{');
+  if (open == std::string::npos) return;
+  const std::size_t close = domain.name.find('}', open);
+  const std::string_view name = domain.name;
+  const std::string_view inside =
+      close == std::string::npos ? "" : name.substr(open + 1, close - open - 1);
+  const std::size_t dots = inside.find("..");
+  const auto first = parse_decimal(inside.substr(0, dots));
+  const auto last = parse_decimal(dots == std::string_view::npos ? "" : inside.substr(dots + 2));
+  if (!first || !last || *last < *first) {
+    throw std::invalid_argument(
+        fmt::format("\"{}\" has no range such as {{1..1000}}", domain.name));
+  }
+  domain.range = NumberRange{*first, *last, std::string(name.substr(close + 1))};
+  domain.name.resize(open);
+}
+
 }  // namespace
+
+std::string WeightedDomain::at(std::uint64_t turn) const {
+  if (!range) return name;
+  const std::uint64_t members = range->last - range->first + 1;
+  return fmt::format("{}{}{}", name, range->first + turn % members, range->suffix);
+}
 
 std::vector<WeightedDomain> parse_domains(std::string_view text) {
   std::vector<WeightedDomain> domains;
@@ -74,6 +99,7 @@ std::vector<WeightedDomain> parse_domains(std::string_view text) {
       }
     }
     if (domain.name.empty()) throw std::invalid_argument("a domain has no name");
+    take_range(domain);
     domains.push_back(std::move(domain));
   }
   return domains;
@@ -97,12 +123,12 @@ std::string MessageMaker::token(std::uint64_t number) const {
   return fmt::format("{:016x}-{:012}", options_.seed, number);
 }
 
-const std::string& MessageMaker::domain(std::uint64_t random) const {
+const WeightedDomain& MessageMaker::domain(std::uint64_t random) const {
   const double point = static_cast<double>(random >> 11) * 0x1.0p-53 * cumulative_.back();
   const auto found = std::upper_bound(cumulative_.begin(), cumulative_.end(), point);
   const auto index = std::min<std::size_t>(static_cast<std::size_t>(found - cumulative_.begin()),
                                            cumulative_.size() - 1);
-  return options_.domains[index].name;
+  return options_.domains[index];
 }
 
 std::vector<std::string> MessageMaker::recipients(std::uint64_t number) const {
@@ -110,7 +136,8 @@ std::vector<std::string> MessageMaker::recipients(std::uint64_t number) const {
   recipients.reserve(options_.recipients);
   const std::uint64_t base = mixed(options_.seed ^ mixed(number));
   for (std::uint32_t i = 0; i < options_.recipients; ++i) {
-    recipients.push_back(fmt::format("load{}.{}@{}", number, i, domain(mixed(base + i))));
+    const std::string domain_name = domain(mixed(base + i)).at(number * options_.recipients + i);
+    recipients.push_back(fmt::format("load{}.{}@{}", number, i, domain_name));
   }
   return recipients;
 }

@@ -3,18 +3,31 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace mansio::load {
 
-struct WeightedDomain {
-  std::string name;
-  double weight = 1;
+/// The numbers of "d{1..1000}.example", both ends included, and what stands behind them.
+struct NumberRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::string suffix;
 };
 
-/// "a.example=3,b.example" : names with weights (1 if not given).
+struct WeightedDomain {
+  std::string name;  ///< with a range: what stands before its numbers
+  double weight = 1;
+  std::optional<NumberRange> range;
+
+  /// The domain; of a range the member whose turn it is.
+  std::string at(std::uint64_t turn) const;
+};
+
+/// "a.example=3,b.example" : names with weights (1 if not given). "d{1..1000}.example" : as many
+/// numbered domains, which take turns.
 /// Throws std::invalid_argument with what was wrong.
 std::vector<WeightedDomain> parse_domains(std::string_view text);
 
@@ -33,7 +46,8 @@ class MessageMaker {
 
   /// Unique within a run: seed and number, of constant length.
   std::string token(std::uint64_t number) const;
-  /// Each address is unique within a run.
+  /// Each address is unique within a run. Chance decides between the entries of the domains; the
+  /// members of a range take turns, so that N recipients over a range of N are one for each.
   std::vector<std::string> recipients(std::uint64_t number) const;
   std::string header(std::uint64_t number) const;
 
@@ -47,7 +61,7 @@ class MessageMaker {
   std::uint32_t checksum(std::string_view header) const;
 
  private:
-  const std::string& domain(std::uint64_t random) const;
+  const WeightedDomain& domain(std::uint64_t random) const;
 
   Options options_;
   std::vector<double> cumulative_;

@@ -249,9 +249,12 @@ void Worker::note(const Transaction& transaction, std::string_view outcome,
   }
   if (!record.active()) return;
   record.line(fmt::format(
-      R"({{"token":"{}","outcome":"{}","recipients":{},"refused":{},"size":{},"crc":"{:08x}","reply":{}}})",
+      R"({{"token":"{}","outcome":"{}","recipients":{},"refused":{},"size":{},"crc":"{:08x}","dot":{:.6f},)"
+      R"("at":{:.6f},"reply":{}}})",
       maker.token(transaction.number), outcome, json_strings(accepted), json_strings(refused),
-      maker.size(), maker.checksum(maker.header(transaction.number)), json_string(reply)));
+      maker.size(), maker.checksum(maker.header(transaction.number)),
+      monotonic_seconds(transaction.dot_sent), monotonic_seconds(SteadyClock::now()),
+      json_string(reply)));
 }
 
 Session::Session(Worker& worker, asio::io_context& loop)
@@ -681,6 +684,7 @@ LoadTotals run_load(const LoadOptions& options, const MessageMaker& maker, Recor
   LoadTotals totals;
   for (const auto& worker : workers) add(totals, worker->totals);
   totals.unsent = options.messages - totals.accepted - totals.refused - totals.unanswered;
+  totals.started = monotonic_seconds(start);
   totals.seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
   totals.processor_seconds = processor_seconds() - processor_before;
   std::sort(totals.latencies.begin(), totals.latencies.end());

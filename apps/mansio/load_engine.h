@@ -44,6 +44,7 @@ struct LoadTotals {
   std::uint64_t recipients_accepted = 0;
   std::uint64_t recipients_refused = 0;
   std::uint64_t connections = 0;
+  double started = 0;  ///< monotonic clock, in seconds, as the sink tells its times
   double seconds = 0;
   double processor_seconds = 0;
   std::vector<std::uint32_t> latencies;  ///< microseconds from final dot to reply, sorted

@@ -2,6 +2,7 @@
 // the processor time of this process.
 #pragma once
 
+#include <chrono>
 #include <cstdio>
 #include <mutex>
 #include <string>
@@ -20,6 +21,9 @@ std::string json_strings(const std::vector<std::string>& texts);
 
 /// Seconds of processor time, user and system, that this process has used.
 double processor_seconds();
+
+/// A moment of the monotonic clock in seconds, which other processes of this machine read alike.
+double monotonic_seconds(std::chrono::steady_clock::time_point moment);
 
 /// Allows this process as many descriptors, and so sessions, as the system lets it have.
 void raise_descriptor_limit();

@@ -61,11 +61,11 @@ void print(const sink::Arrivals& arrivals, const sink::SinkTotals& totals,
   if (json) {
     fmt::print(
         R"({{"messages":{},"recipients":{},"bytes":{},"repeated":{},"refused":{},"cut":{},"connections":{},)"
-        R"("seconds":{:.6f},"rate":{:.1f},"cpu_seconds":{:.6f}{}{}}})"
+        R"("seconds":{:.6f},"fresh_arrival":{:.6f},"last_arrival":{:.6f},"rate":{:.1f},"cpu_seconds":{:.6f}{}{}}})"
         "\n",
         arrivals.messages(), arrivals.recipients(), arrivals.octets(), arrivals.repeated(),
-        totals.refused, totals.cut, totals.connections, totals.seconds, rate,
-        totals.processor_seconds, check != nullptr ? ",\"check\":" : "",
+        totals.refused, totals.cut, totals.connections, totals.seconds, totals.fresh_arrival,
+        totals.last_arrival, rate, totals.processor_seconds, check != nullptr ? ",\"check\":" : "",
         check != nullptr ? json_of(*check) : "");
     return;
   }
@@ -96,13 +96,17 @@ int run(const Arguments& arguments, bool json) {
                             ? std::make_unique<load::RecordFile>()
                             : std::make_unique<load::RecordFile>(arguments.record);
     sink::Arrivals arrivals(*record, record->active() || !arguments.check.empty());
-    const sink::SinkTotals totals =
-        sink::run_sink(options, arrivals, [json](const Endpoint& bound) {
-          const std::string where = bound.to_string();
-          fmt::print("{}\n", json ? "{\"listening\":" + load::json_string(where) + '}'
-                                  : "listening on " + where);
-          std::fflush(stdout);
-        });
+    const auto listening = [json](const Endpoint& bound) {
+      const std::string where = bound.to_string();
+      fmt::print("{}\n", json ? "{\"listening\":" + load::json_string(where) + '}'
+                              : "listening on " + where);
+      std::fflush(stdout);
+    };
+    const auto asked = [&arrivals, json](const sink::SinkTotals& so_far) {
+      print(arrivals, so_far, nullptr, json);
+      std::fflush(stdout);
+    };
+    const sink::SinkTotals totals = sink::run_sink(options, arrivals, listening, asked);
     record->flush();
     std::unique_ptr<sink::CheckResult> check;
     if (!arguments.check.empty())
@@ -135,7 +139,8 @@ void add_sink_command(CLI::App& app, std::function<int()>& action) {
       "times (only the first N for each recipient), delay (2s), text (rest of the rule). The first "
       "rule\n"
       "that matches decides; what no rule matches is accepted.\n"
-      "It ends with SIGTERM, SIGINT or after --messages, and prints a summary.\n"
+      "It ends with SIGTERM, SIGINT or after --messages, and prints a summary; SIGUSR1 prints\n"
+      "what there is so far.\n"
       "Exit: 0; 4 the check failed; 2 usage, or the address is not free.");
   verb->add_option("--listen", arguments->listen,
                    "ADDRESS:PORT; port 0 takes a free one and prints it")

@@ -29,10 +29,11 @@ void Arrivals::add(const Arrival& arrival) {
     }
   }
   if (!record_.active()) return;
-  std::string line =
-      fmt::format(R"({{"token":{},"sender":{},"recipients":{},"count":{},"size":{},"crc":"{:08x}")",
-                  load::json_string(received.token), load::json_string(arrival.sender),
-                  load::json_strings(arrival.recipients), count, received.size, received.checksum);
+  std::string line = fmt::format(
+      R"({{"token":{},"sender":{},"recipients":{},"count":{},"size":{},"crc":"{:08x}","at":{:.6f})",
+      load::json_string(received.token), load::json_string(arrival.sender),
+      load::json_strings(arrival.recipients), count, received.size, received.checksum,
+      load::monotonic_seconds(std::chrono::steady_clock::now()));
   if (received.token.empty()) line += ",\"subject\":" + load::json_string(received.subject);
   record_.line(line + '}');
 }

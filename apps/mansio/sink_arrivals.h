@@ -2,6 +2,7 @@
 // promised. Thread safety: all functions from any thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -63,12 +64,12 @@ class Arrivals {
 
   load::RecordFile& record_;
   const bool keep_;
+  std::atomic<std::uint64_t> messages_ = 0;
+  std::atomic<std::uint64_t> recipients_ = 0;
+  std::atomic<std::uint64_t> octets_ = 0;
+  std::atomic<std::uint64_t> repeated_ = 0;
   mutable std::mutex mutex_;
   // Protected by mutex_.
-  std::uint64_t messages_ = 0;
-  std::uint64_t recipients_ = 0;
-  std::uint64_t octets_ = 0;
-  std::uint64_t repeated_ = 0;
   std::unordered_map<std::string, std::unordered_map<std::string, Seen>>
       seen_;  ///< token, recipient
   std::unordered_set<std::string> refused_;

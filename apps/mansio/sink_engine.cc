@@ -42,18 +42,37 @@ struct Shared {
     const auto now = SteadyClock::now().time_since_epoch().count();
     SteadyClock::rep none = 0;
     first_arrival.compare_exchange_strong(none, now);
+    none = 0;
+    fresh_arrival.compare_exchange_strong(none, now);
     last_arrival = now;
     if (options.messages != 0 && ++arrived_messages == options.messages) enough();
   }
 
+  SinkTotals totals() const {
+    const SteadyClock::time_point first{SteadyClock::duration(first_arrival)};
+    const SteadyClock::time_point last{SteadyClock::duration(last_arrival)};
+    SinkTotals totals;
+    totals.connections = connections;
+    totals.refused = refused;
+    totals.cut = cut;
+    totals.seconds = std::chrono::duration<double>(last - first).count();
+    totals.fresh_arrival =
+        load::monotonic_seconds(SteadyClock::time_point{SteadyClock::duration(fresh_arrival)});
+    totals.last_arrival = load::monotonic_seconds(last);
+    totals.processor_seconds = load::processor_seconds() - processor_before;
+    return totals;
+  }
+
   const SinkOptions& options;
   Arrivals& arrivals;
+  const double processor_before = load::processor_seconds();
   std::function<void()> enough;
   std::atomic<std::uint64_t> arrived_messages{0};
   std::atomic<std::uint64_t> connections{0};
   std::atomic<std::uint64_t> refused{0};
   std::atomic<std::uint64_t> cut{0};
   std::atomic<SteadyClock::rep> first_arrival{0};
+  std::atomic<SteadyClock::rep> fresh_arrival{0};
   std::atomic<SteadyClock::rep> last_arrival{0};
 
   std::mutex rules_mutex;
@@ -424,7 +443,8 @@ class Acceptor {
 }  // namespace
 
 SinkTotals run_sink(const SinkOptions& options, Arrivals& arrivals,
-                    const std::function<void(const Endpoint&)>& listening) {
+                    const std::function<void(const Endpoint&)>& listening,
+                    const std::function<void(const SinkTotals&)>& asked) {
   load::raise_descriptor_limit();
   Shared shared(options, arrivals);
   std::vector<std::unique_ptr<asio::io_context>> loops;
@@ -443,27 +463,27 @@ SinkTotals run_sink(const SinkOptions& options, Arrivals& arrivals,
   signals.async_wait([&shared](const boost::system::error_code& error, int) {
     if (!error) shared.enough();
   });
+  asio::signal_set questions(*loops.front(), SIGUSR1);
+  std::function<void()> answer_questions = [&] {
+    questions.async_wait([&](const boost::system::error_code& error, int) {
+      if (error) return;
+      asked(shared.totals());
+      shared.fresh_arrival = 0;
+      answer_questions();
+    });
+  };
+  answer_questions();
   acceptor.accept();
   Endpoint bound = options.listen;
   bound.port = acceptor.port();
   listening(bound);
 
-  const double processor_before = load::processor_seconds();
   std::vector<std::thread> threads;
   for (std::size_t i = 1; i < loops.size(); ++i)
     threads.emplace_back([&loop = *loops[i]] { loop.run(); });
   loops.front()->run();
   for (std::thread& thread : threads) thread.join();
-
-  SinkTotals totals;
-  totals.connections = shared.connections;
-  totals.refused = shared.refused;
-  totals.cut = shared.cut;
-  totals.seconds = std::chrono::duration<double>(
-                       SteadyClock::duration(shared.last_arrival - shared.first_arrival))
-                       .count();
-  totals.processor_seconds = load::processor_seconds() - processor_before;
-  return totals;
+  return shared.totals();
 }
 
 }  // namespace mansio::sink

@@ -30,12 +30,16 @@ struct SinkTotals {
   std::uint64_t refused = 0;     ///< negative replies by rule
   std::uint64_t cut = 0;         ///< connections closed after the final dot, by rule
   double seconds = 0;            ///< from the first arrival to the last
-  double processor_seconds = 0;  ///< since the first connection
+  double fresh_arrival = 0;      ///< the first since the last SIGUSR1; 0: none
+  double last_arrival = 0;       ///< these two by the monotonic clock, in seconds; 0: none
+  double processor_seconds = 0;  ///< since the sink listens
 };
 
 /// Serves until SIGINT or SIGTERM, or until `options.messages` have arrived. Calls `listening`
-/// once, with the port. Throws boost::system::system_error when the address cannot be listened on.
+/// once, with the port, and at each SIGUSR1 `asked` with what there is so far, on the first loop.
+/// Throws boost::system::system_error when the address cannot be listened on.
 SinkTotals run_sink(const SinkOptions& options, Arrivals& arrivals,
-                    const std::function<void(const Endpoint&)>& listening);
+                    const std::function<void(const Endpoint&)>& listening,
+                    const std::function<void(const SinkTotals&)>& asked);
 
 }  // namespace mansio::sink
