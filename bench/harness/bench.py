@@ -41,6 +41,11 @@ class Bench:
         """How many pairs a ratio comes from."""
         return 2 if self.quick else 10
 
+    @property
+    def quiet(self):
+        """Seconds after which what has not changed is taken to stay."""
+        return 0.2 if self.quick else 3
+
     def count(self, messages):
         """Messages of one run; few in a quick one, which tries the harness and not the daemon."""
         return max(50, round(messages * min(1.0, self.scale * 2))) if self.quick else messages

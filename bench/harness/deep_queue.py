@@ -3,6 +3,7 @@ passes them.
 
     d1.g0.deep.example ... d100.g9.deep.example   1,000 destinations whose host answers 451 to every recipient
     healthy.example                               goes to a sink that takes everything
+    load.example                                  the senders' domain: notices go to a sink of their own
 
 The spool is filled once and serves several parts; what of it is there is written beside it, so that a part
 asked for alone fills what it needs.
@@ -39,8 +40,10 @@ class DeepQueue:
         self._state.unlink(missing_ok=True)
         if not self.holds:
             shutil.rmtree(self.folder / "spool", ignore_errors=True)
-        self.sink, self.refusing = Sink(), Sink("phase=rcpt code=451 text=4.2.1 Not now")
-        self.daemon = Mansiod(self.folder, {"healthy.example": self.sink, "*": self.refusing}, tables=TABLES)
+        self.sink, self.notices = Sink(), Sink()
+        self.refusing = Sink("phase=rcpt code=451 text=4.2.1 Not now")
+        routes = {"healthy.example": self.sink, "load.example": self.notices, "*": self.refusing}
+        self.daemon = Mansiod(self.folder, routes, tables=TABLES)
 
     def __enter__(self):
         self.daemon.start()
@@ -48,8 +51,8 @@ class DeepQueue:
 
     def __exit__(self, kind, *rest):
         self.daemon.__exit__(kind, *rest)
-        self.sink.stop()
-        self.refusing.stop()
+        for sink in (self.sink, self.notices, self.refusing):
+            sink.stop()
         if kind is None and self.holds:
             self._state.write_text(json.dumps(self.holds))
         else:
@@ -79,9 +82,12 @@ class DeepQueue:
             time.sleep(0.1)
         self.daemon.wait_until_nothing_in_flight()
 
-    def gone(self, name):
-        """The part has removed that group."""
+    def gone(self, name, timeout=600):
+        """The part has ended that group's mail; what that brought about is waited for."""
         del self.holds[name]
+        end = time.monotonic() + timeout
+        while self.daemon.summary()["queued"] > self.queued and time.monotonic() < end:
+            time.sleep(0.1)
         self.check()
 
     def check(self):

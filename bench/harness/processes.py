@@ -238,7 +238,7 @@ class Mansiod:
         return json.loads(answer)
 
     def summary(self):
-        return self.ask("GET", "/v1/summary")["totals"]
+        return self.ask("GET", "/v1/summary")
 
     def status(self):
         return self.ask("GET", "/v1/status")
@@ -251,7 +251,7 @@ class Mansiod:
 
     def wait_until_nothing_in_flight(self, timeout=60):
         end = time.monotonic() + timeout
-        while self.status()["queue"]["in_flight"] != 0:
+        while self.summary()["in_flight"] != 0:
             if time.monotonic() > end:
                 raise Failed(f"after {timeout} s recipients are still in flight")
             time.sleep(0.01)
@@ -267,11 +267,11 @@ class Mansiod:
     def memory(self):
         return resources.memory(self.process.pid)
 
-    def settled_memory(self, timeout=60):
-        """(resident, anonymous) when it has not changed by more than 1 % for three seconds."""
+    def settled_memory(self, quiet=3, timeout=60):
+        """(resident, anonymous) when it has not changed by more than 1 % for so many seconds."""
         end = time.monotonic() + timeout
         since, known = time.monotonic(), self.memory()
-        while time.monotonic() - since < 3 and time.monotonic() < end:
+        while time.monotonic() - since < quiet and time.monotonic() < end:
             time.sleep(0.2)
             now = self.memory()
             if abs(now[0] - known[0]) > known[0] * 0.01:

@@ -34,12 +34,12 @@ def measure_deep(bench):
     with DeepQueue(bench) as queue, Sink() as other:
         def at_depth():
             rates = [relay(queue.daemon, queue.sink, messages).rate for _ in range(3)]
-            resident, _ = queue.daemon.settled_memory()
+            resident, _ = queue.daemon.settled_memory(bench.quiet)
             points.append({"depth": queue.queued, "rates": rates, "resident": resident})
             bench.note(f"depth {queue.queued:,}: {max(rates):,.0f}/s, {resident / MIB:.0f} MiB")
 
         fill_to_a_million(bench, queue, at_depth)
-        resident, anonymous = queue.daemon.settled_memory()
+        resident, anonymous = queue.daemon.settled_memory(bench.quiet)
         with bench.mansiod("empty", {"*": other}) as empty:
             pairs = bench.pairs("deep against empty", lambda: relay(queue.daemon, queue.sink, messages),
                                 lambda: relay(empty, other, messages))
@@ -145,10 +145,10 @@ def wait_until_only_the_deep_wait(queue, timeout=300):
 def measure_growth(bench):
     with DeepQueue(bench) as queue:
         fill_to_a_million(bench, queue)
-        before, _ = queue.daemon.settled_memory()
+        before, _ = queue.daemon.settled_memory(bench.quiet)
         if "more" not in queue.holds:
             queue.fill("more", bench.million, destinations("more"))
-        after, anonymous = queue.daemon.settled_memory()
+        after, anonymous = queue.daemon.settled_memory(bench.quiet)
         rates = [relay(queue.daemon, queue.sink, bench.count(20000)).rate for _ in range(3)]
     bench.charts["depth"] = [{"depth": 2 * bench.million, "rates": rates, "resident": after}]
     yield row("resident memory, 2,000,000 queued", after / MIB, "MiB")

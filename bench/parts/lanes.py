@@ -17,7 +17,7 @@ def measure_lanes(bench):
             accept, defer = queue.fill("lane", bench.million, f"d{{1..{bench.million}}}.lane.example")
             yield row("1,000,000 lanes: accepted per second", bench.million / accept, "/s")
             yield row("1,000,000 lanes: accepted and deferred per second", bench.million / defer, "/s")
-        resident, anonymous = queue.daemon.settled_memory()
+        resident, anonymous = queue.daemon.settled_memory(bench.quiet)
         lanes = queue.daemon.status()["queue"]["lanes_in_memory"]
         yield row("resident memory, 1,000,000 lanes of one message", resident / MIB, "MiB", at_most(256))
         yield row("of that anonymous", anonymous / MIB, "MiB")
@@ -27,7 +27,7 @@ def measure_lanes(bench):
         while not queue.daemon.ready():
             time.sleep(0.005)
         yield row("start to ready with 1,000,000 lanes", time.monotonic() - started, "s")
-        resident, _ = queue.daemon.settled_memory()
+        resident, _ = queue.daemon.settled_memory(bench.quiet)
         yield row("resident memory, 1,000,000 lanes, started anew", resident / MIB, "MiB", at_most(256))
         job = queue.daemon.ask("POST", "/v1/messages/remove", {"everything": True, "wait": True})
         if job["changed"] != bench.million:

@@ -12,7 +12,7 @@ LARGE_PER_SECOND = 4  # of 10 MiB: 40 MB/s
 
 @part("mixed", "40 MB/s of 10 MiB messages beside small ones")
 def measure_mixed(bench):
-    seconds = 2 if bench.quick else 5
+    seconds = 1 if bench.quick else 5
     with Sink() as small, Sink() as large:
         daemon = bench.mansiod("mixed", {"*": small, "large.example": large})
         with daemon:

@@ -18,7 +18,7 @@ def measure_soak(bench):
         missing = all_of_them - queue.holds.get("soak", 0)
         if missing:
             queue.fill("soak", missing, destinations("soak", 10000), timeout=4 * 3600)
-        resident, _ = queue.daemon.settled_memory()
+        resident, _ = queue.daemon.settled_memory(bench.quiet)
         queue.daemon.stop()
         started = queue.daemon.spawn()
         while not queue.daemon.ready():
@@ -28,7 +28,7 @@ def measure_soak(bench):
             pairs = bench.pairs("deep against empty", lambda: relay(queue.daemon, queue.sink, messages),
                                 lambda: relay(empty, other, messages))
         bench.forget(empty)
-        after, _ = queue.daemon.settled_memory()
+        after, _ = queue.daemon.settled_memory(bench.quiet)
         queue.check()
     yield row("10,000,000 queued: start to ready", ready, "s", at_most(2))
     yield row("10,000,000 queued: resident memory", max(resident, after) / GIB, "GiB", at_most(1))

@@ -16,10 +16,10 @@ def octets_per_message(bench, name, sink, messages, arguments=(), **load):
     """From ready until everything was delivered, the daemon idle, and stopped."""
     daemon = bench.mansiod(name, {"*": sink})
     with daemon:
-        idle(daemon, quiet=2)
+        idle(daemon, bench.quiet)
         before = daemon.octets_written()
         relay(daemon, sink, messages, *arguments, timeout=600, **load)
-        idle(daemon)
+        idle(daemon, bench.quiet)
         if daemon.status()["queue"]["deferrals"] != 0:
             raise Failed("some messages were not delivered at the first attempt")
         written = daemon.stop() - before
@@ -27,8 +27,8 @@ def octets_per_message(bench, name, sink, messages, arguments=(), **load):
     return written / messages
 
 
-def idle(daemon, quiet=5, timeout=60):
-    """Until nothing was written for a while."""
+def idle(daemon, quiet, timeout=60):
+    """Until nothing was written for so many seconds."""
     end = time.monotonic() + timeout
     since, known = time.monotonic(), daemon.octets_written()
     while time.monotonic() - since < quiet and time.monotonic() < end:
@@ -51,7 +51,7 @@ def measure_written(bench):
                   bound)
         bench.note("written: with delayed replies done")
         yield row("written per message of 4 KiB, one a second",
-                  octets_per_message(bench, "trickle", sink, 10 if bench.quick else 30,
+                  octets_per_message(bench, "trickle", sink, 2 if bench.quick else 30,
                                      arguments=("--rate", "1/s"), sessions=1), "B")
 
 
@@ -81,7 +81,7 @@ def measure_drain(bench):
             totals = deep.summary()
             if (totals["queued"], totals["delivered"]) != (0, bench.million):
                 raise Failed(f"after the drain: {totals}")
-            time.sleep(10)
+            time.sleep(1 if bench.quick else 10)
             used = resources.disk_used(deep.spool)
             bench.keep("drain", [drained, relayed, used, deep.status()["spool"]["statistics"]])
             yield row("drain against relay: throughput",
