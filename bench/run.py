@@ -74,19 +74,19 @@ def run(options):
     bench = Bench(folder, options.quick, options.scale)
     print(report.machine_text(machine.describe(folder)), flush=True)
     wanted = [name for name in PARTS if name in options.parts or (not options.parts and PARTS[name].by_default)]
-    missed, broken = [], []
+    measured, broken = {}, []
     try:
         for name in wanted:
             try:
-                missed += [row.what for row in measure(bench, name, options) if row.holds is False]
+                measured[name] = measure(bench, name, options)
             except Failed as error:
                 print(f"bench: {name}: {error}", file=sys.stderr, flush=True)
                 broken.append(name)
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    if missed and not options.quick:
-        print("does not hold:\n" + "\n".join(f"  {what}" for what in missed))
+    if len(wanted) > 1:
+        print("\nall parts:\n" + "\n".join(report.plain_table(rows) for rows in measured.values()))
     if broken:
         print(f"not measured: {', '.join(broken)}", file=sys.stderr)
     return 1 if broken else 0

@@ -37,7 +37,7 @@ def plain_table(rows):
         figure = row.figure
         spread = f"[{number(figure.low)} .. {number(figure.high)}]" if figure.runs > 1 else ""
         holds = {None: "", True: "holds", False: "DOES NOT HOLD"}[row.holds]
-        lines.append(f"  {row.what:<78.78} {number(figure.median):>10} {row.unit:<4} {spread:<24} "
+        lines.append(f"  {row.what:<84} {number(figure.median):>10} {row.unit:<4} {spread:<24} "
                      f"{target_text(row.target, row.unit):<14} {holds}".rstrip())
     return "\n".join(lines)
 

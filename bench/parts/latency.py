@@ -60,8 +60,9 @@ def one_at_a_time(bench, tables, per_second):
 
 @part("alone", "one message alone on an idle machine, accept to arrival")
 def measure_alone(bench):
-    from_dot, from_reply = one_at_a_time(bench, None, 20)
-    cold, _ = one_at_a_time(bench, {"timeouts": {"idle": "5ms"}}, 20)
+    per_second = 100 if bench.quick else 20
+    from_dot, from_reply = one_at_a_time(bench, None, per_second)
+    cold, _ = one_at_a_time(bench, {"timeouts": {"idle": "5ms"}}, per_second)
     bench.keep("alone", [from_dot, from_reply, cold])
     yield row("one message alone: final dot to arrival", from_dot, "ms", at_most(5))
     yield row("one message alone: final dot to arrival, p99", percentile(from_dot, 0.99), "ms")

@@ -1,6 +1,5 @@
 """Large messages beside small ones."""
 
-
 from harness import Failed
 from harness.bench import part
 from harness.figures import at_most, row
@@ -18,9 +17,9 @@ def measure_mixed(bench):
         with daemon:
             def beside():
                 many = seconds * LARGE_PER_SECOND
+                before = large.arrivals().messages
                 load = Load(daemon.smtp_port, many, "--rate", f"{LARGE_PER_SECOND}/s", sessions=8, size="10MiB",
                             domains="large.example")
-                before = large.arrivals().messages
                 sent = small_ones(daemon, small, seconds)
                 rate = load.result()
                 large.wait_for(before + many, 60)

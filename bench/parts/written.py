@@ -69,7 +69,7 @@ def measure_drain(bench):
             bench.note(f"in after {sent.seconds:.0f} s: {bench.million / sent.seconds:,.0f}/s")
             drained, relayed, costs = [], [], []
             relay(empty, other, messages)
-            for _ in range(slices):
+            while len(drained) < slices and sink.arrivals().messages + each <= bench.million:
                 rate, cost = drain_slice(deep, sink, each)
                 drained.append(rate)
                 costs.append(cost)

@@ -18,10 +18,15 @@ from harness.figures import Figure, at_least, at_most, row  # noqa: E402
 def bench(tmp_path, *parts):
     results = tmp_path / "bench.json"
     # Not under tmp_path, which may be in memory.
-    done = subprocess.run(
+    run = subprocess.Popen(
         [ROOT / "bench" / "run.py", "--quick", "--scale", "0.0003", "--folder", BUILD / f"bench-{tmp_path.name}",
-         "--json", results, *parts], capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
+         "--json", results, *parts], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        output = run.communicate(timeout=100)[0]
+    except subprocess.TimeoutExpired:
+        run.terminate()  # it stops what it has started
+        output = run.communicate()[0]
+    assert run.returncode == 0, output
     return json.loads(results.read_text())
 
 
