@@ -65,6 +65,7 @@ class Bench:
     def new_folder(self, name):
         self._numbered += 1
         folder = self.folder / f"{self._numbered}-{name}"
+        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run has left
         folder.mkdir(parents=True)
         return folder
 
@@ -72,13 +73,15 @@ class Bench:
         """A daemon with a folder of its own; use it with `with`."""
         return Mansiod(self.new_folder(name), routes, **arguments)
 
-    def forget(self, daemon):
-        """Gives the disk back that a stopped daemon has used."""
-        shutil.rmtree(daemon.folder, ignore_errors=True)
+    def forget(self, *daemons):
+        """Gives the disk back that stopped daemons have used."""
+        for daemon in daemons:
+            shutil.rmtree(daemon.folder, ignore_errors=True)
 
     def pairs(self, name, first, second, rounds=None):
         """Runs A B A B ..., after one pair that warms up and is not counted."""
-        first(), second()
+        first()
+        second()
         pairs = []
         for _ in range(rounds or self.rounds):
             pairs.append((first(), second()))

@@ -79,7 +79,8 @@ class Sink:
         self.process.wait()
         self.process.stdout.close()
 
-    __enter__ = lambda self: self  # noqa: E731
+    def __enter__(self):
+        return self
 
     def __exit__(self, *_):
         self.stop()

@@ -92,4 +92,4 @@ def measure_sync(bench):
                 yield row(f"sync on against off, {sessions} sessions: throughput", ratios(pairs, "rate"), "x",
                           at_least(0.85))
                 yield row(f"sync on against off, {sessions} sessions: CPU (off / on)", costs, "x", at_least(0.90))
-    bench.forget(synced), bench.forget(unsynced)
+    bench.forget(synced, unsynced)

@@ -92,7 +92,7 @@ def measure_drain(bench):
             yield row("drain: CPU per message", costs, "ms")
             yield row("accepted while suspended: messages per second", bench.million / sent.seconds, "/s")
             yield from disk_rows(used)
-        bench.forget(deep), bench.forget(empty)
+        bench.forget(deep, empty)
 
 
 def drain_slice(daemon, sink, messages):

@@ -3,9 +3,11 @@ measure and judge everything else have to be right themselves."""
 
 import json
 import re
+import signal
 import smtplib
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -253,6 +255,42 @@ def test_the_sink_ends_after_so_many_messages(sink):
     assert code == 0 and totals["messages"] == 50
 
 
+def test_the_sink_tells_what_there_is_so_far(sink):
+    server = sink()
+
+    def so_far():
+        server.process.send_signal(signal.SIGUSR1)
+        return json.loads(server.process.stdout.readline())
+
+    assert so_far()["messages"] == 0
+    sent, _ = load(server.endpoint, "--messages", 20)
+    between = so_far()
+    assert between["messages"] == 20
+    # Both tell moments of the same clock.
+    assert sent["started"] < between["fresh_arrival"] <= between["last_arrival"] < time.monotonic()
+    assert so_far()["fresh_arrival"] == 0  # nothing since the question before
+    load(server.endpoint, "--messages", 5)
+    assert so_far()["fresh_arrival"] > between["last_arrival"]
+    assert server.end()[0]["messages"] == 25
+
+
+def test_records_tell_when_each_message_left_and_arrived(sink, tmp_path):
+    server = sink("--record", tmp_path / "arrivals")
+    load(server.endpoint, "--messages", 20, "--record", tmp_path / "sent")
+    server.end()
+    arrived = {line["token"]: line["at"] for line in lines_of(tmp_path / "arrivals")}
+    for line in lines_of(tmp_path / "sent"):
+        assert line["dot"] < arrived[line["token"]] < line["at"] < time.monotonic()
+
+
+def test_the_members_of_a_range_take_turns(sink, tmp_path):
+    server = sink("--record", tmp_path / "arrivals")
+    load(server.endpoint, "--messages", 10, "--recipients", 3, "--domains", "d{1..30}.example")
+    server.end()
+    domains = [r.split("@")[1] for line in lines_of(tmp_path / "arrivals") for r in line["recipients"]]
+    assert sorted(domains) == sorted(f"d{number}.example" for number in range(1, 31))
+
+
 def test_threads_share_the_work(sink, tmp_path):
     record = tmp_path / "load.jsonl"
     server = sink("--threads", 2, "--check", record)
@@ -284,6 +322,7 @@ def test_nobody_listening_is_exit_3():
     ["load", "--to", "127.0.0.1:1", "--rate", "fast"],
     ["load", "--to", "127.0.0.1:1", "--size", "big"],
     ["load", "--to", "127.0.0.1:1", "--domains", "a.example=x"],
+    ["load", "--to", "127.0.0.1:1", "--domains", "d{9..1}.example"],
     ["load", "--to", "127.0.0.1:1", "--pipeline", "some"],
     ["load"],
     ["sink", "--rule", "phase=nowhere code=450"],
