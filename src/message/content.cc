@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/checksum.h"
 #include "base/text.h"
@@ -37,6 +38,15 @@ bool is_field(std::string_view line, std::string_view name) {
   return colon != std::string_view::npos && line[colon] == ':';
 }
 
+/// Takes what is there up to and with the next LF: the whole of a line, or the piece that is here.
+std::string_view take_piece(std::string_view& octets) {
+  const std::size_t newline = octets.find('\n');
+  const std::string_view piece =
+      octets.substr(0, newline == std::string_view::npos ? octets.size() : newline + 1);
+  octets.remove_prefix(piece.size());
+  return piece;
+}
+
 std::uint32_t saturated(std::uint64_t value) {
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(value, std::numeric_limits<std::uint32_t>::max()));
@@ -46,27 +56,29 @@ std::uint32_t saturated(std::uint64_t value) {
 
 void ContentScanner::feed(std::string_view octets) {
   facts_.checksum = crc32c(octets, facts_.checksum);
-  while (!octets.empty()) {
-    // Up to and with the next LF: the whole of a line, or the piece of it that is here.
-    const std::size_t newline = octets.find('\n');
-    const std::size_t size = newline == std::string_view::npos ? octets.size() : newline + 1;
-    const std::string_view piece = octets.substr(0, size);
-    octets.remove_prefix(size);
-
-    facts_.size += size;
-    bool& has_8bit_part = in_header_ ? facts_.has_8bit_header : facts_.has_8bit_body;
-    has_8bit_part = has_8bit_part || has_8bit(piece);
-    line_length_ = saturated(std::uint64_t{line_length_} + size);
-    if (in_header_ && line_start_.size() < line_start_octets_max) {
+  while (in_header_ && !octets.empty()) {
+    const std::string_view piece = take_piece(octets);
+    facts_.size += piece.size();
+    facts_.has_8bit_header = facts_.has_8bit_header || has_8bit(piece);
+    if (line_start_.size() < line_start_octets_max) {
       line_start_.append(piece.substr(0, line_start_octets_max - line_start_.size()));
     }
-    // Only CRLF ends a line; a bare CR or LF is an octet like any other.
-    const bool cr_before_end = size > 1 ? piece[size - 2] == '\r' : last_was_cr_;
-    last_was_cr_ = piece.back() == '\r';
-    if (piece.back() == '\n' && cr_before_end) {
-      line_length_ -= 2;
-      end_line();
-    }
+    count(piece);
+  }
+  facts_.size += octets.size();
+  facts_.has_8bit_body = facts_.has_8bit_body || has_8bit(octets);
+  while (!octets.empty()) count(take_piece(octets));  // only for the longest line
+}
+
+/// Looks for the end of the line that the piece goes on with.
+void ContentScanner::count(std::string_view piece) {
+  line_length_ = saturated(std::uint64_t{line_length_} + piece.size());
+  // Only CRLF ends a line; a bare CR or LF is an octet like any other.
+  const bool cr_before_end = piece.size() > 1 ? piece[piece.size() - 2] == '\r' : last_was_cr_;
+  last_was_cr_ = piece.back() == '\r';
+  if (piece.back() == '\n' && cr_before_end) {
+    line_length_ -= 2;
+    end_line();
   }
 }
 
@@ -80,12 +92,11 @@ ContentFacts ContentScanner::finish() {
 
 void ContentScanner::end_line() {
   facts_.longest_line = std::max(facts_.longest_line, line_length_);
-  const bool is_empty = line_length_ == 0;
-  line_start_.resize(std::min<std::size_t>(line_start_.size(), line_length_));
-  line_length_ = 0;
+  const std::uint32_t length = std::exchange(line_length_, 0);
   if (!in_header_) return;
 
-  if (is_empty) {
+  line_start_.resize(std::min<std::size_t>(line_start_.size(), length));
+  if (length == 0) {
     in_header_ = false;
     facts_.header_size = saturated(facts_.size);
     line_start_.clear();

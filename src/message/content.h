@@ -42,6 +42,7 @@ class ContentScanner {
   const ContentFacts& so_far() const { return facts_; }
 
  private:
+  void count(std::string_view piece);
   void end_line();
 
   ContentFacts facts_;

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t read_size = 4096;
 constexpr std::size_t write_size = 64 * 1024;
+/// What the encoding may add to ordinary content without another allocation.
+constexpr std::size_t room_for_dots = 64;
 /// Each chunk waits for its reply: large enough for that to cost little, small enough for memory.
 constexpr std::size_t chunk_size = 256 * 1024;
 
@@ -342,7 +344,10 @@ Task<void> ClientSession::content(Transaction& transaction, BodySource& source,
     co_return;
   }
   // What is queued follows the dot.
-  std::string queued = std::exchange(output_, {});
+  const std::string queued = output_;
+  output_.clear();
+  output_.reserve(
+      std::min<std::size_t>(transaction.facts.size + queued.size() + room_for_dots, write_size));
   DataEncoder encoder;
   for (;;) {
     const Result<std::string_view> piece = co_await source.next();

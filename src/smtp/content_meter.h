@@ -11,6 +11,11 @@ namespace mansio::smtp {
 /// Octets of `text` before the first CR, LF or NUL.
 std::size_t plain_run(std::string_view text);
 
+/// Octets of the lines at the front of `text` that go through as they stand: ended by CR LF,
+/// without NUL, and not begun by a dot. `text` begins where a line does. The last line counts only
+/// if its end is there. `longest`: raised to the longest of them, without line end.
+std::size_t plain_lines(std::string_view text, std::uint64_t& longest);
+
 class ContentMeter {
  public:
   /// A CR or LF stood alone (also with `normalize`, where it is no fault).
@@ -27,6 +32,9 @@ class ContentMeter {
  protected:
   /// `normalize`: a lone CR or LF becomes CR LF instead of being a fault.
   explicit ContentMeter(bool normalize) : normalize_(normalize) {}
+
+  /// Takes plain_lines() in one piece and gives their octets. REQUIRES: a line begins here.
+  std::size_t lines(std::string_view text, std::string& out);
 
   // Each appends to `out`, unless a fault came before.
   void octets(std::string_view run, std::string& out);

@@ -16,6 +16,10 @@ std::size_t DataDecoder::decode(std::string_view input, std::string& out) {
           ++at;
           break;
         }
+        if (const std::size_t plain = lines(input.substr(at), out)) {
+          at += plain;
+          break;
+        }
         state_ = State::middle;
         break;
       case State::dot:

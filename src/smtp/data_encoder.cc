@@ -1,6 +1,9 @@
 #include "smtp/data_encoder.h"
 
 #include <cstddef>
+#include <cstdint>
+
+#include "smtp/content_meter.h"
 
 namespace mansio::smtp {
 
@@ -20,7 +23,14 @@ void DataEncoder::feed(std::string_view octets, std::string& out) {
     end_line(out);
   }
   while (!octets.empty()) {
-    if (at_line_start_ && octets.front() == '.') out += '.';
+    if (at_line_start_) {
+      std::uint64_t ignored = 0;
+      const std::size_t plain = plain_lines(octets, ignored);
+      out += octets.substr(0, plain);
+      octets.remove_prefix(plain);
+      if (octets.empty()) return;
+      if (octets.front() == '.') out += '.';
+    }
     // A line's text ends at the first LF; a CR before that is looked for only within the line.
     const std::size_t newline = octets.find('\n');
     const std::string_view line = octets.substr(0, newline);

@@ -18,6 +18,19 @@ void take_shown(std::string_view& line, bool utf8, std::string& out) {
   out += shown ? before.substr(0, before.size() - line.size()) : std::string_view("?");
 }
 
+/// Most replies are our own words.
+bool is_plain(std::string_view line) {
+  return std::all_of(line.begin(), line.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+void append_shown(std::string& out, std::string_view line, bool utf8) {
+  if (is_plain(line)) {
+    out += line;
+    return;
+  }
+  while (!line.empty()) take_shown(line, utf8, out);
+}
+
 }  // namespace
 
 void append_reply(std::string& out, const Reply& reply, bool utf8) {
@@ -28,12 +41,12 @@ void append_reply(std::string& out, const Reply& reply, bool utf8) {
   while (!last) {
     const auto newline = rest.find('\n');
     last = newline == std::string_view::npos;
-    std::string_view line = rest.substr(0, std::min(newline, text_octets_max));
+    const std::string_view line = rest.substr(0, std::min(newline, text_octets_max));
     if (!last) rest.remove_prefix(newline + 1);
     out += code;
     out += last ? ' ' : '-';
     out += enhanced;
-    while (!line.empty()) take_shown(line, utf8, out);
+    append_shown(out, line, utf8);
     out += "\r\n";
   }
 }
