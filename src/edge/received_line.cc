@@ -5,14 +5,17 @@
 namespace mansio::edge {
 namespace {
 
+/// Enough for a client with a name of ordinary length.
+constexpr std::size_t usual_octets = 384;
+
 /// A client's name for itself, reduced to what a domain or address literal may hold.
 std::string harmless_name(std::string_view name) {
   constexpr std::string_view allowed = "._-:[]";
-  std::string result;
-  for (char c : name) {
+  std::string result(name);
+  for (char& c : result) {
     const bool ordinary =
         (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    result += ordinary || allowed.find(c) != std::string_view::npos ? c : '?';
+    if (!ordinary && allowed.find(c) == std::string_view::npos) c = '?';
   }
   return result.empty() ? "unknown" : result;
 }
@@ -37,23 +40,26 @@ std::string address_literal(const Origin& origin) {
 std::string received_line(const Envelope& envelope, const std::string& hostname, const QueueId& id,
                           Time now) {
   const Origin& origin = envelope.origin;
-  std::string line = "Received: ";
+  std::string line;
+  line.reserve(usual_octets);
+  const auto add = [&line](const auto&... parts) { (line.append(parts), ...); };
   if (origin.protocol == "local") {
     // Nobody spoke a protocol: there is no name to tell after `from`, and no `with` (§4.4).
-    line += "by " + hostname + " (Mansio, from " + user_of(origin) + ")";
+    add("Received: by ", hostname, " (Mansio, from ", user_of(origin), ")");
   } else {
-    line += "from " + harmless_name(origin.client_name) + " (" + address_literal(origin) +
-            ")\r\n\tby " + hostname + " with " + origin.protocol;
+    add("Received: from ", harmless_name(origin.client_name), " (", address_literal(origin),
+        ")\r\n\tby ", hostname, " with ", origin.protocol);
   }
-  if (!origin.tls.empty()) line += " (" + origin.tls + ")";
-  line += "\r\n\tid " + id.to_string();
+  if (!origin.tls.empty()) add(" (", origin.tls, ")");
+  add("\r\n\tid ", id.to_string());
   // Naming one of several recipients would tell it to the others (RFC 5321 §7.2).
   if (envelope.recipients.size() == 1) {
     // A U-label that has another form must not make the header need SMTPUTF8.
     const Address& address = envelope.recipients.front().address;
-    line += "\r\n\tfor <" + ascii_address(address).value_or(address).to_string() + ">";
+    add("\r\n\tfor <", ascii_address(address).value_or(address).to_string(), ">");
   }
-  return line + ";\r\n\t" + to_rfc5322(now) + "\r\n";
+  add(";\r\n\t", to_rfc5322(now), "\r\n");
+  return line;
 }
 
 }  // namespace mansio::edge
