@@ -84,8 +84,9 @@ Task<ErrorCode> Connection::wait(std::shared_ptr<Connection> self, Socket::wait_
   co_return error;
 }
 
+bool Connection::ran_long() { return ++immediate >= kImmediateMax; }
+
 Task<void> Connection::share_the_loop(std::shared_ptr<Connection> self) {
-  if (++self->immediate < kImmediateMax) co_return;
   self->immediate = 0;
   co_await boost::asio::post(boost::asio::use_awaitable);
 }

@@ -32,6 +32,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
   SteadyTime timer_at = SteadyTime::max();  ///< when the timer fires; max: it is not set
   unsigned waiting = 0;                     ///< operations that wait for the socket
   unsigned immediate = 0;                   ///< operations in a row that did not have to wait
+  bool drained = false;                     ///< the last read left nothing
   bool closed = false;
   bool expired = false;
   bool failed = false;
@@ -41,7 +42,9 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   /// Waits until the socket is ready or the deadline passes. No error: try again.
   static Task<ErrorCode> wait(std::shared_ptr<Connection> self, Socket::wait_type what);
-  /// Lets other coroutines run after many operations that did not have to wait.
+  /// Counts an operation that did not have to wait. True: there were many; share_the_loop().
+  bool ran_long();
+  /// Lets other coroutines run.
   static Task<void> share_the_loop(std::shared_ptr<Connection> self);
   /// Sees to it that an operation that waits from now on ends at the deadline.
   ErrorCode arm();

@@ -29,6 +29,12 @@ ErrorCode refused(const Connection& connection) {
   return {};
 }
 
+TlsProgress nothing_yet() {
+  TlsProgress progress;
+  progress.error = boost::asio::error::would_block;
+  return progress;
+}
+
 /// One attempt that does not wait.
 TlsProgress receive(Connection& connection, std::span<char> buffer) {
   if (connection.ssl) return tls_read(connection, buffer);
@@ -42,19 +48,22 @@ TlsProgress receive(Connection& connection, std::span<char> buffer) {
   } else if (got == 0) {
     progress.error = boost::asio::error::eof;
   } else {
-    progress.error =
-        would_block(errno) ? ErrorCode(boost::asio::error::would_block) : system_error(errno);
+    if (would_block(errno)) return nothing_yet();
+    progress.error = system_error(errno);
   }
   return progress;
 }
 
 Task<Result<std::size_t>> read(Shared connection, std::span<char> buffer) {
   MANSIO_ASSERT(!buffer.empty());
-  for (;;) {
+  // Where the last read left nothing, most likely nothing has come since.
+  for (bool hopeful = !connection->drained;; hopeful = true) {
     if (const auto error = refused(*connection)) co_return connection->fail(error);
-    const auto progress = receive(*connection, buffer);
+    const auto progress = hopeful ? receive(*connection, buffer) : nothing_yet();
     if (!progress.error) {
-      co_await Connection::share_the_loop(connection);
+      // What TLS holds back does not show on the socket.
+      connection->drained = !connection->ssl && progress.octets < buffer.size();
+      if (connection->ran_long()) co_await Connection::share_the_loop(connection);
       co_return progress.octets;
     }
     if (progress.error != boost::asio::error::would_block) {
@@ -157,7 +166,7 @@ Task<Result<void>> write(Shared connection, std::vector<boost::asio::const_buffe
     }
     if (error) co_return connection->fail(error);
   }
-  co_await Connection::share_the_loop(connection);
+  if (connection->ran_long()) co_await Connection::share_the_loop(connection);
   co_return Result<void>();
 }
 
@@ -187,6 +196,7 @@ class SocketStream final : public Stream {
   Task<Result<TlsInfo>> start_tls(TlsContext& context, bool as_server,
                                   std::string server_name) override {
     MANSIO_ASSERT(!connection_->ssl);
+    connection_->drained = false;
     return handshake(connection_, context, as_server, std::move(server_name));
   }
 
