@@ -135,10 +135,10 @@ bool outweighs(const Verdict& candidate, const Verdict& current) {
   return candidate.outcome == Outcome::deferred || current.outcome == Outcome::failed;
 }
 
-Disposition to_disposition(const Verdict& verdict, const Event& event) {
+Disposition to_disposition(Verdict verdict, const Event& event) {
   Disposition disposition;
   disposition.outcome = verdict.outcome;
-  disposition.reply = verdict.reply;
+  disposition.reply = std::move(verdict.reply);
   disposition.stage = event.stage;
   disposition.cause = event.cause;
   disposition.counts_as_try = verdict.counts_as_try;

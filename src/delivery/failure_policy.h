@@ -4,9 +4,9 @@
 //
 // The rules that are easy to get wrong:
 //   - Only a peer's 5yz makes a recipient fail, an extension that the peer lacks, or a DNS answer
-//     that is final by itself (mx_hosts.h gives it a 5yz of its own: the domain does not exist, takes
-//     no mail, or leads back to us); never the network, a time-out, a DNS lookup that was left open,
-//     TLS, our own settings or store. Unknown means defer.
+//     that is final by itself (mx_hosts.h gives it a 5yz of its own: the domain does not exist,
+//     takes no mail, or leads back to us); never the network, a time-out, a DNS lookup that was
+//     left open, TLS, our own settings or store. Unknown means defer.
 //   - 421 ends the session wherever it comes, and is temporary (RFC 5321 §3.8).
 //   - 552 to RCPT means "too many recipients" (RFC 5321 §4.5.3.1.10) unless its enhanced code says
 //     otherwise (5.2.2: mailbox full); 552 to MAIL or DATA is permanent.
@@ -49,6 +49,6 @@ Verdict classify(const Event& event);
 bool outweighs(const Verdict& candidate, const Verdict& current);
 
 /// A disposition from a verdict; host, address and TLS are the caller's to fill.
-Disposition to_disposition(const Verdict& verdict, const Event& event);
+Disposition to_disposition(Verdict verdict, const Event& event);
 
 }  // namespace mansio::delivery

@@ -9,6 +9,10 @@
 namespace mansio::delivery {
 namespace {
 
+bool has_ascii_form(const Address& address) {
+  return !address.needs_utf8() || ascii_address(address).has_value();
+}
+
 Event refusal(std::uint16_t code, EnhancedCode enhanced, std::string text) {
   Event event;
   event.stage = Stage::mail;
@@ -40,12 +44,12 @@ Event not_converted(const MessageForm& form, const std::string& why) {
 
 bool needs_smtputf8(const Message& message) {
   const Envelope& envelope = message.envelope;
-  return !ascii_address(envelope.reverse_path) ||
+  return !has_ascii_form(envelope.reverse_path) ||
          (envelope.smtputf8 && message.content.facts.has_8bit_header);
 }
 
 bool can_be_named(const Address& recipient, const smtp::Extensions& offered) {
-  return offered.smtputf8 || ascii_address(recipient).has_value();
+  return offered.smtputf8 || has_ascii_form(recipient);
 }
 
 Event lacks_smtputf8(const char* what) {

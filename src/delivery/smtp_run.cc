@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
+#include <numeric>
 #include <utility>
 
 #include "base/assert.h"
@@ -54,14 +55,19 @@ SmtpRun::SmtpRun(const SmtpChannelOptions& options, RouteSource& routes, Connect
 // ---- the session -----------------------------------------------------------------------------
 
 Task<void> SmtpRun::go() {
+  bool waited = false;
   while (!over_ && !limit_reached()) {
     const std::shared_ptr<Job> job = take();
     if (!job) {
       if (!connected_.session) break;
       if (!co_await source_.wait(options_.timeouts.idle)) break;
+      waited = true;
       continue;
     }
-    if (connected_.session && connected_.session->stale()) {
+    // Between two messages in a row the socket is not asked: the next reply tells.
+    const bool was_idle = std::exchange(waited, false);
+    if (connected_.session &&
+        (was_idle ? connected_.session->stale() : connected_.session->out_of_step())) {
       // Found out before anything was written: nobody's fault, a new connection will do.
       connected_.session->close();
       connected_.session.reset();
@@ -98,7 +104,8 @@ std::shared_ptr<Job> SmtpRun::take() {
   if (!work) return nullptr;
   auto job = std::make_shared<Job>();
   job->results.resize(work->recipients().size());
-  for (std::size_t place = 0; place < job->results.size(); ++place) job->pending.push_back(place);
+  job->pending.resize(job->results.size());
+  std::iota(job->pending.begin(), job->pending.end(), 0);
   job->work = std::move(work);
   jobs_.push_back(job);
   return job;
@@ -143,7 +150,8 @@ Task<bool> SmtpRun::prepare(Job& job) {
   const auto recipient_at = [&](std::size_t place) -> const Recipient& {
     return envelope.recipients.at(job.work->recipients()[place]);
   };
-  std::deque<std::size_t> sendable;
+  std::vector<std::size_t> sendable;
+  sendable.reserve(job.pending.size());
   for (const std::size_t place : job.pending) {
     const Recipient& recipient = recipient_at(place);
     if (!smtp::is_safe_sender(envelope) || !smtp::is_safe_recipient(recipient)) {
@@ -192,11 +200,12 @@ std::unique_ptr<Round> SmtpRun::make_round(const std::shared_ptr<Job>& job) {
   transaction.envelope = &message.envelope;
   transaction.facts = job->facts;
   const bool alone = one_transaction_each(options_.return_paths, message);
-  const std::size_t most = alone ? 1 : recipients_max_;
-  while (!job->pending.empty() && round->places.size() < most) {
-    const std::size_t place = job->pending.front();
-    job->pending.pop_front();
-    round->places.push_back(place);
+  const std::size_t count = std::min(alone ? 1 : recipients_max_, job->pending.size());
+  const auto rest = job->pending.begin() + static_cast<std::ptrdiff_t>(count);
+  round->places.assign(job->pending.begin(), rest);
+  job->pending.erase(job->pending.begin(), rest);
+  transaction.recipients.reserve(count);
+  for (const std::size_t place : round->places) {
     transaction.recipients.push_back(job->work->recipients()[place]);
   }
   round->marked = marked_envelope(options_.return_paths, message, transaction.recipients,
@@ -311,7 +320,7 @@ void SmtpRun::settle_envelope(Round& round) {
     return;
   }
   const std::size_t accepted = transaction.accepted();
-  std::deque<std::size_t> again;
+  std::vector<std::size_t> again;
   for (std::size_t i = 0; i < round.places.size(); ++i) {
     const smtp::Answer& answer = transaction.recipient[i];
     if (answer.positive()) {
@@ -368,14 +377,15 @@ Event SmtpRun::event_for(const smtp::Answer& answer) const {
 }
 
 void SmtpRun::settle(Job& job, std::size_t place, Event event) {
-  const Verdict verdict = classify(event);
-  Disposition disposition = to_disposition(verdict, event);
+  Verdict verdict = classify(event);
+  const bool delays = verdict.delay_destination;
+  Disposition disposition = to_disposition(std::move(verdict), event);
   disposition.host = connected_.host.name;
   disposition.address = connected_.address;
   disposition.tls = connected_.tls;
   disposition.peer_has_dsn = disposition.outcome == Outcome::delivered && !options_.lmtp &&
                              connected_.session && connected_.session->offered().dsn;
-  if (verdict.delay_destination && !report.trouble) report.trouble = disposition;
+  if (delays && !report.trouble) report.trouble = disposition;
   job.results.at(place) = std::move(disposition);
 }
 
@@ -388,6 +398,7 @@ void SmtpRun::settle_rest(Job& job, const Event& event) {
 
 void SmtpRun::finish(const std::shared_ptr<Job>& job) {
   std::vector<Disposition> dispositions;
+  dispositions.reserve(job->results.size());
   for (std::size_t place = 0; place < job->results.size(); ++place) {
     MANSIO_ASSERT(job->results[place].has_value());
     log_attempt(job->work->message(), job->work->recipients()[place], job->work->attempt(),

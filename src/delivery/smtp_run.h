@@ -2,7 +2,6 @@
 // Internal to delivery/.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,7 +18,7 @@ namespace mansio::delivery {
 struct Job {
   std::unique_ptr<Work> work;
   std::vector<std::optional<Disposition>> results;  ///< by place
-  std::deque<std::size_t> pending;                  ///< places that wait for a transaction
+  std::vector<std::size_t> pending;                 ///< places that wait for a transaction
   std::vector<std::size_t> behind_dot;  ///< places whose final dot was written, not yet answered
   smtp::MailFacts facts;
   std::shared_ptr<const std::string> converted;  ///< content for a peer that lacks an extension

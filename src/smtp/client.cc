@@ -1,6 +1,6 @@
 #include "smtp/client.h"
 
-#include <array>
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <utility>
@@ -11,7 +11,7 @@
 namespace mansio::smtp {
 namespace {
 
-constexpr std::size_t read_size = 4096;
+constexpr std::size_t input_size = 2048;  // a connection has so much all its life
 constexpr std::size_t write_size = 64 * 1024;
 /// What the encoding may add to ordinary content without another allocation.
 constexpr std::size_t room_for_dots = 64;
@@ -46,7 +46,10 @@ std::size_t Transaction::accepted() const {
 }
 
 ClientSession::ClientSession(std::unique_ptr<Stream> stream, ClientOptions options, Clock& clock)
-    : stream_(std::move(stream)), options_(std::move(options)), clock_(clock) {
+    : stream_(std::move(stream)),
+      options_(std::move(options)),
+      clock_(clock),
+      input_(std::make_unique_for_overwrite<char[]>(input_size)) {
   MANSIO_ASSERT(stream_ != nullptr);
   peer_ = stream_->peer();
 }
@@ -85,7 +88,7 @@ Answer ClientSession::broken_answer(Stage stage) const {
 /// Nothing is outstanding, so nothing may have come: otherwise every later reply would be taken for
 /// the answer to the command before it.
 bool ClientSession::unexpected_input(Stage stage) {
-  if (input_.empty() && !reader_.in_reply()) return false;
+  if (!has_input()) return false;
   break_off(Cause::protocol,
             std::string("the peer sent more replies than commands (") + to_text(stage) + ")");
   return true;
@@ -103,31 +106,35 @@ Task<bool> ClientSession::flush(Stage stage, Duration timeout) {
   co_return !broken_;
 }
 
-Task<Answer> ClientSession::read_answer(Stage stage, Duration timeout) {
-  stream_->set_deadline(clock_.steady_now() + timeout);
-  for (;;) {
-    if (broken_) co_return broken_answer(stage);
-    const std::size_t used = reader_.feed(input_);
-    input_.erase(0, used);
-    if (reader_.failed()) {
-      break_off(Cause::protocol, reader_.error());
-      continue;
-    }
-    if (reader_.complete()) break;
-    std::array<char, read_size> buffer{};
-    const std::span<char> space(buffer);
-    const Result<std::size_t> got = co_await stream_->read_some(space);
-    if (!got) {
-      break_off(stage, got.error());
-      continue;
-    }
-    input_.append(buffer.data(), *got);
+/// The answer from what is there already, or that none can come. False: more has to be read.
+bool ClientSession::take_answer(Stage stage, Answer& answer) {
+  if (!broken_) {
+    input_begin_ += reader_.feed({input_.get() + input_begin_, input_end_ - input_begin_});
+    if (reader_.failed()) break_off(Cause::protocol, reader_.error());
   }
-  Answer answer;
+  if (broken_) {
+    answer = broken_answer(stage);
+    return true;
+  }
+  if (!reader_.complete()) return false;
   answer.stage = stage;
   answer.cause = Cause::reply;
   answer.reply = reader_.take();
   if (answer.reply.code == 421) closing_ = true;
+  return true;
+}
+
+Task<Answer> ClientSession::read_answer(Stage stage, Duration timeout) {
+  stream_->set_deadline(clock_.steady_now() + timeout);
+  Answer answer;
+  while (!take_answer(stage, answer)) {
+    // Everything was fed to the reader.
+    const std::span<char> space(input_.get(), input_size);
+    const Result<std::size_t> got = co_await stream_->read_some(space);
+    input_begin_ = 0;
+    input_end_ = got ? *got : 0;
+    if (!got) break_off(stage, got.error());
+  }
   co_return answer;
 }
 
@@ -144,9 +151,7 @@ Task<Answer> ClientSession::exchange(Stage stage, Duration timeout) {
   co_return answer;
 }
 
-bool ClientSession::stale() {
-  return !usable() || !input_.empty() || reader_.in_reply() || stream_->has_input();
-}
+bool ClientSession::stale() { return out_of_step() || stream_->has_input(); }
 
 // ---- opening ---------------------------------------------------------------------------------
 
@@ -179,7 +184,7 @@ Task<Answer> ClientSession::start_tls(TlsContext& context, std::string server_na
   if (!answer.positive()) co_return answer;
   // Whoever can put octets behind the 220 could have them read as if TLS protected them.
   // What arrives later still meets the handshake, which fails over it.
-  if (!input_.empty() || reader_.in_reply()) {
+  if (has_input()) {
     break_off(Cause::protocol, "the peer sent plain text after agreeing to STARTTLS");
     co_return broken_answer(Stage::starttls);
   }
@@ -284,21 +289,23 @@ void ClientSession::queue_envelope(Transaction& transaction) {
 
 Task<void> ClientSession::read_envelope(Transaction& transaction) {
   transaction.recipient.resize(transaction.recipients.size());
-  co_await flush(Stage::mail, options_.timeouts.mail);
+  if (!output_.empty()) co_await flush(Stage::mail, options_.timeouts.mail);
   transaction.mail = co_await read_answer(Stage::mail, options_.timeouts.mail);
+  // The others mostly came with it.
   for (Answer& answer : transaction.recipient) {
     if (closing_) break;
+    if (take_answer(Stage::rcpt, answer)) continue;
     answer = co_await read_answer(Stage::rcpt, options_.timeouts.recipient);
   }
   if (transaction.facts.binary) {
     if (usable()) transaction.data = chunks_may_come(transaction);
-  } else if (!closing_) {
+  } else if (!closing_ && !take_answer(Stage::data, transaction.data)) {
     transaction.data = co_await read_answer(Stage::data, options_.timeouts.data);
   }
   if (!broken_ && !closing_ && unexpected_input(Stage::data)) {
     disbelieve(transaction);
   }
-  co_await recover(transaction);
+  if (!went_well(transaction)) co_await recover(transaction);
 }
 
 /// Some reply was not the answer it was taken for, so none of them is worth anything.
@@ -306,6 +313,13 @@ void ClientSession::disbelieve(Transaction& transaction) {
   transaction.mail = broken_answer(Stage::mail);
   transaction.recipient.assign(transaction.recipients.size(), broken_answer(Stage::rcpt));
   transaction.data = broken_answer(Stage::data);
+}
+
+/// Every command was answered as it is when there is nothing to object to.
+bool ClientSession::went_well(const Transaction& transaction) const {
+  const std::size_t accepted = transaction.accepted();
+  return usable() && transaction.mail.positive() && transaction.data_accepted() && accepted != 0 &&
+         accepted == transaction.recipient.size();
 }
 
 Task<void> ClientSession::recover(Transaction& transaction) {

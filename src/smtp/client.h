@@ -150,16 +150,24 @@ class ClientSession {
   /// True if a connection kept for reuse is of no use any more: the peer closed it, or talked.
   bool stale();
 
+  /// The same as far as it is known without asking the socket.
+  bool out_of_step() const { return !usable() || has_input(); }
+
  private:
   Task<Answer> command(Stage stage, const std::string& line, Duration timeout);
   Task<Answer> exchange(Stage stage, Duration timeout);
   Task<bool> flush(Stage stage, Duration timeout);
+  bool take_answer(Stage stage, Answer& answer);
   Task<Answer> read_answer(Stage stage, Duration timeout);
   Answer broken_answer(Stage stage) const;
   void break_off(Cause cause, std::string text);
   void break_off(Stage stage, const ErrorCode& error);
+
+  bool has_input() const { return input_begin_ != input_end_ || reader_.in_reply(); }
+
   bool unexpected_input(Stage stage);
   void disbelieve(Transaction& transaction);
+  bool went_well(const Transaction& transaction) const;
   Task<void> recover(Transaction& transaction);
   Task<void> content_in_chunks(Transaction& transaction, BodySource& source,
                                const std::function<void()>& before_dot);
@@ -173,7 +181,9 @@ class ClientSession {
   Extensions offered_;
   TlsInfo tls_;
   ReplyReader reader_;
-  std::string input_;     // received and not yet read as a reply
+  std::unique_ptr<char[]> input_;  // octets from input_begin_ to input_end_ are not yet read
+  std::size_t input_begin_ = 0;
+  std::size_t input_end_ = 0;
   std::string output_;    // to go with the next write
   bool broken_ = false;   // no further octet can be exchanged
   bool closing_ = false;  // the peer said 421

@@ -27,7 +27,7 @@ std::string notify_words(const DsnNotify& notify) {
 }
 
 std::string path_of(const Address& address, bool utf8) {
-  if (utf8) return address.to_string();
+  if (utf8 || !address.needs_utf8()) return address.to_string();
   const std::optional<Address> ascii = ascii_address(address);
   MANSIO_ASSERT(ascii.has_value());
   return ascii->to_string();
@@ -53,14 +53,21 @@ bool is_safe_field(std::string_view field) {
   return true;
 }
 
+namespace {
+
+bool is_safe_address(const Address& address) {
+  return is_safe_field(address.local) && is_safe_field(address.domain);
+}
+
+}  // namespace
+
 bool is_safe_sender(const Envelope& envelope) {
-  return is_safe_field(envelope.reverse_path.to_string()) && is_safe_field(envelope.envelope_id) &&
+  return is_safe_address(envelope.reverse_path) && is_safe_field(envelope.envelope_id) &&
          envelope.envelope_id.find(' ') == std::string::npos;
 }
 
 bool is_safe_recipient(const Recipient& recipient) {
-  return is_safe_field(recipient.address.to_string()) &&
-         is_safe_field(recipient.original.to_string()) &&
+  return is_safe_address(recipient.address) && is_safe_address(recipient.original) &&
          is_safe_field(recipient.original_recipient) &&
          recipient.original_recipient.find(' ') == std::string::npos;
 }
