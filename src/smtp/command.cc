@@ -233,7 +233,9 @@ CommandLine parse_command_line(std::string_view line) {
   CommandLine command{Verb::unknown, trim_spaces(line.substr(end))};
   const std::string_view word = line.substr(0, end);
   for (const VerbName& known : verb_names) {
-    if (equals_ignoring_case(word, known.name)) command.verb = known.verb;
+    if (!equals_ignoring_case(word, known.name)) continue;
+    command.verb = known.verb;
+    break;
   }
   return command;
 }

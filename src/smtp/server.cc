@@ -98,7 +98,8 @@ Task<void> ServerSession::run() {
 Task<void> ServerSession::talk() {
   while (!over_) {
     std::string_view line;
-    const Line read = co_await read_line(line);
+    Line read = take_line(line);
+    if (read == Line::incomplete) read = co_await read_line(line);
     if (!parting_ && read != Line::ended && handler_->stopping()) {
       const bool quits = read == Line::complete && parse_command_line(line).verb == Verb::quit;
       if (quits) {
@@ -120,10 +121,11 @@ Task<void> ServerSession::talk() {
       case Line::bare_newline:
         if (!refuse_announcement(line)) refuse(500, {5, 5, 2}, "Lines must end with CR LF");
         break;
+      case Line::incomplete:
       case Line::ended:
         break;
     }
-    if (!over_) co_await settle_errors();
+    if (!over_ && unpaid_errors_ != 0) co_await settle_errors();
     if (prompt_ || output_.size() >= output_octets_max) co_await flush();
     prompt_ = false;
   }

@@ -168,22 +168,29 @@ Task<bool> ServerSession::fill() {
   co_return true;
 }
 
-/// The next line without its line end; it stays valid until the next read. Given for `complete` and
-/// `bare_newline`, and for `too_long` as far as it was read.
+/// The next line without its line end, if it is there; it stays valid until the next read. Given
+/// for `complete` and `bare_newline`, and for `too_long` as far as it was read. The first `seen`
+/// octets are known to hold no line end.
+ServerSession::Line ServerSession::take_line(std::string_view& line, std::size_t seen) {
+  const std::string_view text = buffer();
+  const auto newline = text.find('\n', seen);
+  if (newline == std::string_view::npos) return Line::incomplete;
+  input_begin_ += newline + 1;
+  line = text.substr(0, newline);
+  if (newline + 1 > limits_.command_line) return Line::too_long;
+  if (newline == 0 || text[newline - 1] != '\r') return Line::bare_newline;
+  line.remove_suffix(1);
+  return Line::complete;
+}
+
+/// The same, and waits for it.
 Task<ServerSession::Line> ServerSession::read_line(std::string_view& line) {
   std::size_t seen = 0;
   SteadyTime first_octet{};
   while (true) {
+    const Line taken = take_line(line, seen);
+    if (taken != Line::incomplete) co_return taken;
     const std::string_view text = buffer();
-    const auto newline = text.find('\n', seen);
-    if (newline != std::string_view::npos) {
-      input_begin_ += newline + 1;
-      line = text.substr(0, newline);
-      if (newline + 1 > limits_.command_line) co_return Line::too_long;
-      if (newline == 0 || text[newline - 1] != '\r') co_return Line::bare_newline;
-      line.remove_suffix(1);
-      co_return Line::complete;
-    }
     seen = text.size();
     if (text.size() >= limits_.command_line) {
       if (announces_octets(text)) {
@@ -192,7 +199,7 @@ Task<ServerSession::Line> ServerSession::read_line(std::string_view& line) {
       }
       co_return co_await discard_line();
     }
-    co_await flush();
+    if (!output_.empty()) co_await flush();
     if (over_) co_return Line::ended;
     const SteadyTime now = clock_.steady_now();
     if (text.empty()) {

@@ -169,7 +169,7 @@ void ServerSession::begin_measuring(Incoming& incoming) const {
 
 /// Waits for more. False: the connection ended.
 Task<bool> ServerSession::await_octets(Incoming& incoming) {
-  co_await flush();
+  if (!output_.empty()) co_await flush();
   if (over_) co_return false;
   const bool rate = limits_.data_rate != 0 && incoming.window_deadline < incoming.deadline;
   wait_for(rate ? Wait::data_rate : Wait::message,

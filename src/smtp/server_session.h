@@ -39,7 +39,7 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
  private:
   /// What a wait is for; it decides what is said when the time is over.
   enum class Wait : std::uint8_t { none, idle, command, data_rate, message, write };
-  enum class Line : std::uint8_t { complete, too_long, bare_newline, ended };
+  enum class Line : std::uint8_t { incomplete, complete, too_long, bare_newline, ended };
 
   // The protocol
   Task<bool> open();
@@ -88,6 +88,7 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   std::string_view buffer() const { return {input_.data() + input_begin_, buffered()}; }
 
   Task<bool> fill();
+  Line take_line(std::string_view& line, std::size_t seen = 0);
   Task<Line> read_line(std::string_view& line);
   Task<Line> discard_line();
   bool first_octets_are_foreign() const;
