@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <numeric>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 #include "base/assert.h"
@@ -143,19 +145,26 @@ schedule::RetryOptions retry_options(const settings::Settings& settings) {
 
 std::vector<NewEntry> entries_of(std::shared_ptr<const Message> message,
                                  const std::vector<Time>& due) {
-  std::map<std::pair<LaneKey, Time>, schedule::Entry> by_lane;
   const std::size_t octets = footprint(*message);
-  for (std::uint32_t i = 0; i < message->lanes.size(); ++i) {
-    schedule::Entry& entry = by_lane[{message->lanes[i], due[i]}];
-    entry.place = {due[i], message->id};
-    entry.expires_at = message->expires_at;
-    entry.message = message;
-    entry.octets = octets;
-    entry.recipients.push_back({i, 0, 0});
-  }
+  const std::vector<LaneKey>& lanes = message->lanes;
+  std::vector<std::uint32_t> by_lane(lanes.size());
+  std::iota(by_lane.begin(), by_lane.end(), 0);
+  const auto lane_and_due = [&](std::uint32_t i) { return std::tie(lanes[i], due[i]); };
+  std::ranges::stable_sort(by_lane, {}, lane_and_due);
+
   std::vector<NewEntry> entries;
-  for (auto& [key, entry] : by_lane) {
-    entries.push_back({FlowKey{key.first, message->klass, flow_of(*message)}, std::move(entry)});
+  const std::uint32_t flow = flow_of(*message);
+  for (std::size_t at = 0; at < by_lane.size(); ++at) {
+    const std::uint32_t i = by_lane[at];
+    if (at == 0 || lane_and_due(by_lane[at - 1]) != lane_and_due(i)) {
+      NewEntry& added = entries.emplace_back();
+      added.flow = {lanes[i], message->klass, flow};
+      added.entry.place = {due[i], message->id};
+      added.entry.expires_at = message->expires_at;
+      added.entry.message = message;
+      added.entry.octets = octets;
+    }
+    entries.back().entry.recipients.push_back({i, 0, 0});
   }
   return entries;
 }

@@ -2,6 +2,7 @@
 
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <memory>
 #include <utility>
 
@@ -35,6 +36,26 @@ void SpoolGate::completed(std::vector<spool::Answer> answers) {
 }
 
 Task<spool::Answer> SpoolGate::perform(spool::Operation operation) {
+  const boost::asio::any_io_executor here = co_await boost::asio::this_coro::executor;
+  auto performing = here == loop_ ? perform_here(std::move(operation))
+                                  : perform_from_elsewhere(std::move(operation));
+  co_return co_await std::move(performing);
+}
+
+/// The caller goes on within the handler that brought the answer. REQUIRES: it runs on the loop.
+Task<spool::Answer> SpoolGate::perform_here(spool::Operation operation) {
+  auto initiate = [this](auto handler, spool::Operation what) {
+    auto caller = std::make_shared<decltype(handler)>(std::move(handler));
+    submit(std::move(what), [caller = std::move(caller)](spool::Answer answer) {
+      auto go_on = std::move(*caller);
+      go_on(std::move(answer));
+    });
+  };
+  return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(spool::Answer)>(
+      initiate, boost::asio::use_awaitable, std::move(operation));
+}
+
+Task<spool::Answer> SpoolGate::perform_from_elsewhere(spool::Operation operation) {
   auto shared = std::make_shared<spool::Operation>(std::move(operation));
   std::function<void(std::function<void(spool::Answer)>)> start =
       [this, shared](std::function<void(spool::Answer)> done) {

@@ -36,6 +36,8 @@ class SpoolGate final : public spool::CompletionSink {
 
  private:
   void flush();
+  Task<spool::Answer> perform_here(spool::Operation operation);
+  Task<spool::Answer> perform_from_elsewhere(spool::Operation operation);
 
   spool::Spool& spool_;
   boost::asio::any_io_executor loop_;
