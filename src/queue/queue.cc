@@ -141,31 +141,35 @@ std::shared_ptr<const std::string> Queue::Impl::keep_paged(std::string octets) {
   return queue::within_budget(memory, std::make_shared<const std::string>(std::move(octets)));
 }
 
+/// Why it cannot be taken; `committed` as the status: it can.
+Admitted Queue::Impl::refusal_of(const Submission& submission) const {
+  Admitted refusal;
+  refusal.id = submission.id;
+  refusal.status = spool::Status::committed;
+  if (!accepting(&refusal.detail)) {
+    refusal.status = ports.spool.health() == spool::Health::latched ? spool::Status::unknown
+                                                                    : spool::Status::full;
+  } else if (submission.envelope.recipients.empty()) {
+    refusal.status = spool::Status::refused;
+    refusal.detail = "no recipients";
+  }
+  return refusal;
+}
+
 /// Sealed content that was not accepted has no other owner.
+void Queue::Impl::discard_refused(const Admitted& admitted, const QueueId& sealed) {
+  const bool known =
+      admitted.status == spool::Status::full || admitted.status == spool::Status::refused;
+  if (known && !sealed.is_nil()) ports.spool.discard_content(sealed);
+}
+
 Task<Admitted> Queue::Impl::admit(Submission submission) {
   if (submission.id.is_nil()) submission.id = new_id();
   if (submission.content.id.is_nil()) submission.content.id = submission.id;
-  const QueueId content = submission.content.id;
-  const bool sealed = submission.content.octets == nullptr;
-  auto admitting = admit_now(std::move(submission));
-  Admitted admitted = co_await std::move(admitting);
-  const bool known =
-      admitted.status == spool::Status::full || admitted.status == spool::Status::refused;
-  if (sealed && known) ports.spool.discard_content(content);
-  co_return admitted;
-}
-
-Task<Admitted> Queue::Impl::admit_now(Submission submission) {
-  Admitted admitted;
-  admitted.id = submission.id;
-  if (!accepting(&admitted.detail)) {
-    admitted.status = ports.spool.health() == spool::Health::latched ? spool::Status::unknown
-                                                                     : spool::Status::full;
-    co_return admitted;
-  }
-  if (submission.envelope.recipients.empty()) {
-    admitted.status = spool::Status::refused;
-    admitted.detail = "no recipients";
+  const QueueId sealed = submission.content.octets ? QueueId{} : submission.content.id;
+  Admitted admitted = refusal_of(submission);
+  if (admitted.status != spool::Status::committed) {
+    discard_refused(admitted, sealed);
     co_return admitted;
   }
   auto message = std::make_shared<Message>(message_from(std::move(submission)));
@@ -173,16 +177,17 @@ Task<Admitted> Queue::Impl::admit_now(Submission submission) {
   spool::Operation operation = spool::Admit{*message, due};
   queue::Shard& here = shard_here(co_await boost::asio::this_coro::executor);
   auto performing = here.gate().perform(std::move(operation));
-  const spool::Answer answer = co_await std::move(performing);
+  spool::Answer answer = co_await std::move(performing);
   admitted.status = answer.status;
-  admitted.detail = answer.detail;
-  if (answer.status == spool::Status::committed) {
+  admitted.detail = std::move(answer.detail);
+  if (admitted.status == spool::Status::committed) {
     if (message->accepted_at - message->id.time() > spool::arrival_max) {
       delay_watch_->arrived_late(message->accepted_at);
     }
     keep_in_memory(*message);
     dispatch(message, due, &here);
   }
+  discard_refused(admitted, sealed);
   co_return admitted;
 }
 
@@ -198,11 +203,13 @@ void Queue::Impl::dispatch_notice(Message notice, const std::vector<Time>& due,
 /// on.
 void Queue::Impl::dispatch(const std::shared_ptr<const Message>& message,
                            const std::vector<Time>& due, const queue::Shard* here) {
-  std::map<std::size_t, std::vector<queue::NewEntry>> by_shard;
+  std::vector<std::vector<queue::NewEntry>> by_shard(shards_.size());
   for (queue::NewEntry& entry : queue::entries_of(message, due)) {
     by_shard[shard_of(entry.flow.lane)].push_back(std::move(entry));
   }
-  for (auto& [index, entries] : by_shard) {
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    std::vector<queue::NewEntry>& entries = by_shard[index];
+    if (entries.empty()) continue;
     queue::Shard& shard = *shards_[index];
     if (&shard == here && here->loop() == ports.loops[index]) {
       boost::asio::dispatch(shard.loop(), [&shard, entries = std::move(entries)]() mutable {

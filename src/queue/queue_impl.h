@@ -62,7 +62,8 @@ class Queue::Impl {
   std::size_t shard_of(const LaneKey& lane) const;
   queue::Shard& shard_here(const boost::asio::any_io_executor& executor);
   Message message_from(Submission submission) const;
-  Task<Admitted> admit_now(Submission submission);
+  Admitted refusal_of(const Submission& submission) const;
+  void discard_refused(const Admitted& admitted, const QueueId& sealed);
   void keep_in_memory(Message& message);
   std::shared_ptr<const std::string> keep_paged(std::string octets);
   void dispatch(const std::shared_ptr<const Message>& message, const std::vector<Time>& due,
