@@ -230,22 +230,25 @@ Task<smtp::ContentVerdict> Receiver::finish() {
   if (!writer_) {
     submission.content.octets = std::make_shared<const std::string>(std::move(memory_));
   }
-  const std::string sender = envelope_.reverse_path.to_string();
-  const std::string protocol = envelope_.origin.protocol;
-  const std::string user = envelope_.origin.user;
+  const bool logged = log::enabled(log::Level::info);
+  const std::string sender = logged ? envelope_.reverse_path.to_string() : std::string();
+  const std::string protocol = logged ? envelope_.origin.protocol : std::string();
+  const std::string user = logged ? envelope_.origin.user : std::string();
   submission.envelope = std::move(envelope_);
   auto admitting = admission_.admit(std::move(submission));
   const Admitted admitted = co_await std::move(admitting);
   release_memory();
   if (admitted.status == spool::Status::committed) {
-    log::info("message_accepted")
-        .field("id", admitted.id.to_string())
-        .field("protocol", protocol)
-        .field("client", client_)
-        .field("user", user)
-        .field("sender", sender)
-        .field("recipients", recipients_)
-        .field("size", size_);
+    if (logged) {
+      log::info("message_accepted")
+          .field("id", admitted.id.to_string())
+          .field("protocol", protocol)
+          .field("client", client_)
+          .field("user", user)
+          .field("sender", sender)
+          .field("recipients", recipients_)
+          .field("size", size_);
+    }
   } else {
     log::warning("message_not_accepted")
         .field("id", id_.to_string())
