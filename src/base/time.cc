@@ -1,5 +1,6 @@
 #include "base/time.h"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -126,8 +127,8 @@ std::string to_rfc5322(Time time) {
   const std::chrono::year_month_day date(day);
   const std::chrono::weekday weekday(day);
   const std::chrono::hh_mm_ss clock(std::chrono::floor<seconds>(time - day));
-  return fmt::format("{}, {} {} {:04} {:02}:{:02}:{:02} +0000", kDays.at(weekday.c_encoding()),
-                     static_cast<unsigned>(date.day()),
+  return fmt::format(FMT_COMPILE("{}, {} {} {:04} {:02}:{:02}:{:02} +0000"),
+                     kDays.at(weekday.c_encoding()), static_cast<unsigned>(date.day()),
                      kMonths.at(static_cast<unsigned>(date.month()) - 1),
                      static_cast<int>(date.year()), clock.hours().count(), clock.minutes().count(),
                      clock.seconds().count());

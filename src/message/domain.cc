@@ -42,8 +42,10 @@ struct Free {
 
 bool lengths_fit(std::string_view name) {
   if (name.size() > name_octets_max) return false;
-  for (const std::string_view label : split(name, '.')) {
-    if (label.size() > label_octets_max) return false;
+  std::size_t label = 0;
+  for (const char c : name) {
+    label = c == '.' ? 0 : label + 1;
+    if (label > label_octets_max) return false;
   }
   return true;
 }

@@ -133,6 +133,9 @@ const Route* route_for(const Settings& settings, std::string_view destination) {
 
 std::string binding_for(const Settings& settings, std::string_view destination,
                         const Address& reverse_path) {
+  const bool any_of_senders = std::any_of(settings.routes.begin(), settings.routes.end(),
+                                          [](const Route& route) { return !route.sender.empty(); });
+  if (!any_of_senders) return LaneKey{}.binding;
   const std::string sender = canonical_sender(reverse_path);
   for (const RouteGroup& group : groups_for(settings, destination)) {
     const Route* best = nullptr;
