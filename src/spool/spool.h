@@ -391,8 +391,8 @@ class Spool {
 
   // Reading; `done` on a reader thread (memory: inside the call)
   /// At most `limit` entries of one flow after `after` (from the start if absent). Small content is
-  /// read along and offered to `keep` (may be empty), as long as that takes it; what is missing
-  /// or has a wrong checksum is left to read_content().
+  /// read along and offered to `keep` (may be empty); a page ends soon after that takes no more.
+  /// What is missing or has a wrong checksum is left to read_content().
   virtual void due_page(const FlowKey& flow, std::optional<DueCursor> after, std::size_t limit,
                         KeepContent keep, Done<DuePage> done) = 0;
   virtual void flows(std::string resume, std::size_t limit, Done<FlowPage> done) = 0;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr auto round_every = std::chrono::milliseconds(250);
 constexpr std::uint64_t rounds_per_note = 4;
+constexpr std::uint64_t quiet_rounds_to_give_back = 12;  // 3 s
 // Half of what a start may have to replay, since the next flush takes its time.
 constexpr std::uint64_t journal_per_flush_max = 128ull << 20;
 constexpr std::uint64_t relocation_octets_max = 4ull << 20;  // per round, beside the traffic
@@ -71,6 +72,7 @@ void Housekeeper::round(bool flush) {
   if (!freed)
     return committer_->latch("a segment cannot be given back: " + freed.error().message());
   relocate();
+  give_back_space();
   {
     const std::lock_guard counters(mutex_);
     recycled_ += *freed;
@@ -145,6 +147,17 @@ void Housekeeper::relocate() {
   committer_->submit(std::move(survivors));
   const std::lock_guard lock(mutex_);
   relocated_ += count;
+}
+
+/// Under load freed segments are wanted again at once; when it is over, others may have the space.
+void Housekeeper::give_back_space() {
+  const std::uint64_t total = store_.journal->written_total();
+  quiet_rounds_ = total == written_total_ ? quiet_rounds_ + 1 : 0;
+  written_total_ = total;
+  if (quiet_rounds_ != quiet_rounds_to_give_back) return;
+  if (auto done = store_.journal->give_back_free_files(); !done) {
+    committer_->latch("a free segment cannot be removed: " + done.error().message());
+  }
 }
 
 void Housekeeper::note_high_water() {

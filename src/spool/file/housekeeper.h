@@ -32,6 +32,7 @@ class Housekeeper {
   void prepare();
   void flush_index();
   void relocate();
+  void give_back_space();
   void note_high_water();
 
   Store& store_;
@@ -40,6 +41,8 @@ class Housekeeper {
   std::mutex round_mutex_;           // one round at a time; guards the members below
   std::uint64_t flushed_total_ = 0;  // journal octets when the index was last flushed
   std::uint64_t rounds_ = 0, noted_group_ = 0;
+  std::uint64_t written_total_ = 0,
+                quiet_rounds_ = 0;  // as the last round found it, and since when
 
   mutable std::mutex mutex_;  // the members below
   std::condition_variable wake_;

@@ -229,15 +229,19 @@ Result<void> Index::scan(Family family, std::string_view from, std::string_view 
 
 Result<std::optional<MessageRow>> Index::read_message(const QueueId& id,
                                                       const rocksdb::Snapshot* snapshot) const {
-  const std::string key = message_key(id);
-  auto value = read(Family::messages, key, snapshot);
+  auto value = read(Family::messages, message_key(id), snapshot);
   if (!value) return value.error();
   if (!*value) return std::optional<MessageRow>();
+  return whole_message(id, **value, snapshot);
+}
+
+Result<std::optional<MessageRow>> Index::whole_message(const QueueId& id, std::string_view octets,
+                                                       const rocksdb::Snapshot* snapshot) const {
   std::optional<MessageRow> row(std::in_place);
-  if (!decode_row(**value, *row) || row->stored.message.id != id) {
+  if (!decode_row(octets, *row) || row->stored.message.id != id) {
     return make_error_code(Errc::corrupt);
   }
-  if (auto done = read_recipients(key, *row, snapshot); !done) return done.error();
+  if (auto done = read_recipients(message_key(id), *row, snapshot); !done) return done.error();
   return row;
 }
 
@@ -456,6 +460,11 @@ Result<std::optional<std::string>> Index::View::get(Family family, std::string_v
 
 Result<std::optional<MessageRow>> Index::View::message(const QueueId& id) const {
   return index_.read_message(id, snapshot_);
+}
+
+Result<std::optional<MessageRow>> Index::View::message(const QueueId& id,
+                                                       std::string_view row) const {
+  return index_.whole_message(id, row, snapshot_);
 }
 
 Result<void> Index::View::scan(Family family, std::string_view from, std::string_view to,

@@ -108,6 +108,8 @@ class Index {
 
     Result<std::optional<std::string>> get(Family family, std::string_view key) const;
     Result<std::optional<MessageRow>> message(const QueueId& id) const;
+    /// The same, when a scan has met its row already.
+    Result<std::optional<MessageRow>> message(const QueueId& id, std::string_view row) const;
     /// Keys in [from, to), `to` empty: to the end. `visit` returns false to stop. An error of the
     /// iterator is an error of the scan: a scan never ends early in silence.
     using Visit = std::function<bool(std::string_view key, std::string_view value)>;
@@ -158,6 +160,8 @@ class Index {
                                           const rocksdb::Snapshot* snapshot) const;
   Result<std::optional<MessageRow>> read_message(const QueueId& id,
                                                  const rocksdb::Snapshot* snapshot) const;
+  Result<std::optional<MessageRow>> whole_message(const QueueId& id, std::string_view octets,
+                                                  const rocksdb::Snapshot* snapshot) const;
   Result<void> read_recipients(const std::string& key, MessageRow& row,
                                const rocksdb::Snapshot* snapshot) const;
   Result<void> scan(Family family, std::string_view from, std::string_view to,

@@ -9,8 +9,9 @@
 namespace mansio::spool {
 namespace {
 
-// Recycled files spare the allocation; more than these only hold space that others could use.
-constexpr std::size_t free_files_max = 1;
+// Recycled files spare the allocation and the zeros that are written into a new one. Under load
+// several segments become free at once, when the index was flushed, and as many are wanted soon.
+constexpr std::size_t free_files_max = 6;
 
 std::optional<std::uint64_t> epoch_of(const std::string& name) {
   if (name.size() != 24 || !name.starts_with("segment-")) return std::nullopt;
@@ -283,6 +284,19 @@ Result<void> Journal::release_file(const std::filesystem::path& path) {
     }
   }
   return files_.unlink(path);
+}
+
+Result<void> Journal::give_back_free_files() {
+  while (true) {
+    std::filesystem::path path;
+    {
+      const std::lock_guard lock(mutex_);
+      if (free_.size() <= 1) return {};
+      path = free_.back();
+      free_.pop_back();
+    }
+    if (auto done = files_.unlink(path); !done) return done.error();
+  }
 }
 
 bool Journal::waits_for_flush(std::uint64_t flushed_group) const {

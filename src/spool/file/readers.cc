@@ -11,6 +11,8 @@ namespace mansio::spool {
 namespace {
 
 constexpr std::size_t reader_threads = 2;
+/// A page goes on so far although there is no more room for content: lanes must not stand still.
+constexpr std::size_t page_without_content = 16;
 // A listing that finds little still comes back in time: the caller resumes.
 constexpr std::size_t rows_per_listing = 20'000;
 
@@ -120,12 +122,14 @@ Result<DuePage> Readers::due_page_now(const FlowKey& flow, const std::optional<D
         entry.id = parts->id;
         entry.due = parts->due;
         auto stored = std::make_shared<StoredMessage>((*message)->stored);
-        reads_along = reads_along && read_along(**message, keep, *stored);
+        const bool fits = !reads_along || read_along(**message, keep, *stored);
+        reads_along = reads_along && fits;
         entry.message = std::move(stored);
         page.entries.push_back(std::move(entry));
         rows.push_back(std::move(**message));
-        return true;
+        return fits || page.entries.size() < page_without_content;
       });
+  if (page.entries.size() < limit && reads_along != (keep != nullptr)) page.end = false;
   if (!done) return done.error();
   if (error) return error;
   ports_.offer(std::move(rows), (*view)->group());
@@ -226,8 +230,8 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   std::size_t rows = 0;
   ErrorCode error;
-  const auto consider = [&](const QueueId& id) {
-    auto row = (*view)->message(id);
+  std::vector<MessageRow> found;
+  const auto consider = [&](const QueueId& id, Result<std::optional<MessageRow>> row) {
     if (!row) {
       // Unreadable rows are left out; a device that does not read ends the listing.
       if (row.error() != make_error_code(Errc::corrupt)) {
@@ -238,7 +242,8 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
       return !error;
     }
     if (*row && !matching(selector, (*row)->stored).empty()) {
-      page.messages.push_back(share(std::move(**row)));
+      page.messages.push_back(std::make_shared<const StoredMessage>((*row)->stored));
+      found.push_back(std::move(**row));
     }
     return true;
   };
@@ -249,13 +254,14 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
         page.resume = id.to_string();
         break;
       }
-      if (!consider(id)) break;
+      if (!consider(id, (*view)->message(id))) break;
     }
     if (error) return error;
+    ports_.offer(std::move(found), (*view)->group());
     return page;
   }
   auto done =
-      (*view)->scan(Family::messages, from, "", [&](std::string_view key, std::string_view) {
+      (*view)->scan(Family::messages, from, "", [&](std::string_view key, std::string_view value) {
         const auto id = parse_message_key(key);
         if (!id) return true;  // `spool check` reports it
         if (end && *id >= *end) return false;
@@ -264,10 +270,11 @@ Result<ListPage> Readers::list_now(const Selector& selector, const std::string& 
           return false;
         }
         ++rows;
-        return consider(*id);
+        return consider(*id, (*view)->message(*id, value));
       });
   if (!done) return done.error();
   if (error) return error;
+  ports_.offer(std::move(found), (*view)->group());
   return page;
 }
 
