@@ -688,6 +688,7 @@ void Shard::quarantine(const QueueId& id) {
 void Shard::put_back(Work& work) {
   work.mark_settled();
   scheduler_.put_back(work.flow(), std::move(work.entry()), now());
+  wake(work.flow().lane);
   pump();
 }
 

@@ -293,6 +293,7 @@ void Scheduler::page_failed(const FlowKey& key, Time now) {
   // Looked at again after a while; nothing is forgotten.
   lane->disk.lower(id, now + std::chrono::seconds(5));
   forget_if_idle(*lane, id);
+  load_due(*lane, now);
   review(*lane, now);
   go_on(now);
 }

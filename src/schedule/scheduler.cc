@@ -40,8 +40,11 @@ LaneOptions Scheduler::options_of(const LaneKey& key) const {
 // ---- lanes wake and fall asleep ---------------------------------------------------------------
 
 Lane* Scheduler::find(const LaneKey& key) {
+  if (recent_ != nullptr && *recent_->key == key) return recent_;
   const auto found = lanes_.find(key);
-  return found == lanes_.end() ? nullptr : &found->second;
+  if (found == lanes_.end()) return nullptr;
+  recent_ = &found->second;
+  return recent_;
 }
 
 const Lane* Scheduler::find(const LaneKey& key) const {
@@ -81,6 +84,7 @@ void Scheduler::review(Lane& lane, Time now) {
 
 void Scheduler::fall_asleep(Lane& lane, Time now) {
   move_wakeup(lane, Time::max());
+  if (recent_ == &lane) recent_ = nullptr;
   auto node = lanes_.extract(*lane.key);
   SleepingLanes::Sleeper sleeper{std::move(node.key()), std::move(lane.disk), std::move(lane.rest)};
   const bool rests = sleeper.rest && sleeper.rest->until > now;

@@ -185,8 +185,8 @@ class Scheduler {
  private:
   struct LaneHash {
     std::size_t operator()(const LaneKey& lane) const noexcept {
-      return std::hash<std::string>()(lane.destination) * 31 +
-             std::hash<std::string>()(lane.binding);
+      // A destination has few bindings, and most have names of different lengths.
+      return std::hash<std::string>()(lane.destination) + lane.binding.size();
     }
   };
 
@@ -275,6 +275,7 @@ class Scheduler {
 
   SchedulerOptions options_;
   std::unordered_map<LaneKey, Lane, LaneHash> lanes_;  ///< awake
+  Lane* recent_ = nullptr;  ///< found last; a message's events come in a row
   SleepingLanes sleeping_;
   TimeHeap<Lane*, WakeupAccess> wakeups_{WakeupAccess{}};
   std::deque<Lane*> session_queue_;  ///< lanes that want a session, in turn; they stay awake
