@@ -103,6 +103,8 @@ void Scheduler::fall_asleep(Lane& lane, Time now) {
 }
 
 void Scheduler::set_wakeup(Lane& lane, Time now) {
+  // It is over, and tick() has not come yet: that loads what became due.
+  if (lane.wakeup <= now) return;
   Time next = lane.disk.first_after(now);
   if (lane.closed(now)) {
     if (lane.rest && lane.rest->until > now) next = std::min(next, lane.rest->until);

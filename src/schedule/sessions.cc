@@ -79,11 +79,7 @@ std::optional<std::pair<FlowKey, Entry>> Scheduler::take(const LaneKey& key,
     } while (at != start);
     begin = class_end;
   }
-  if (taken) {
-    load(*lane, id_of(taken->first), now);
-  } else {
-    load_due(*lane, now);
-  }
+  load_due(*lane, now);
   fill_windows(now);
   return taken;
 }

@@ -11,8 +11,9 @@ namespace mansio::spool {
 namespace {
 
 constexpr std::size_t group_octets_max = 4 << 20;
-/// Rows of readers that may wait; a few pages.
-constexpr std::size_t offered_max = 8192;
+/// Rows of readers that may wait, a few pages, and the recipients that one may have.
+constexpr std::size_t offered_max = 4096;
+constexpr std::size_t offered_recipients_max = 16;
 constexpr std::size_t group_overhead = 256;  // its own record
 constexpr std::size_t admit_base = 2048, recipient_base = 512, outcome_base = 512;
 
@@ -175,8 +176,12 @@ void Committer::enqueue(std::vector<Item> items) {
 
 void Committer::offer(std::vector<MessageRow> rows, std::uint64_t group) {
   const std::lock_guard lock(mutex_);
-  if (offered_.size() + rows.size() > offered_max) return;
-  for (MessageRow& row : rows) offered_.emplace_back(std::move(row), group);
+  for (MessageRow& row : rows) {
+    // Rows with many recipients are large, and on an idle spool nobody fetches what waits here.
+    if (offered_.size() >= offered_max) return;
+    if (row.stored.recipients.size() > offered_recipients_max) continue;
+    offered_.emplace_back(std::move(row), group);
+  }
 }
 
 void Committer::wait_idle() {

@@ -19,6 +19,28 @@ TEST_F(FileSpoolTest, WhatWasAcknowledgedSurvivesTheLossOfPower) {
   EXPECT_TRUE(check_file_spool(options_, {}, clock_).sound());
 }
 
+TEST_F(FileSpoolTest, AMessageThatEndsInTheGroupThatChangesItLeavesNoRowBehind) {
+  open();
+  Admit admit = make_admit();
+  Message& message = admit.message;
+  message.envelope.recipients.resize(2, message.envelope.recipients[0]);
+  message.lanes.resize(2, message.lanes[0]);
+  admit.due.resize(2, admit.due[0]);
+  ASSERT_EQ(commit(admit), Status::committed);
+  // Both halves of the message end at once, as over two sessions: one due entry changes, then goes.
+  Inbox inbox;
+  std::vector<Request> requests;
+  requests.push_back({1, delivered(message.id)});
+  Settle second = delivered(message.id);
+  second.outcomes[0].recipient = 1;
+  requests.push_back({2, std::move(second)});
+  spool_->submit(std::move(requests), inbox);
+  for (auto& [tag, answer] : inbox.wait(2)) EXPECT_EQ(answer.status, Status::committed);
+  stop();
+  const auto report = check_file_spool(options_, {}, clock_);
+  EXPECT_TRUE(report.sound());
+}
+
 TEST_F(FileSpoolTest, AFailedSyncMakesEverythingUnknownFromThenOn) {
   open();
   ASSERT_EQ(commit(make_admit()), Status::committed);

@@ -72,7 +72,7 @@ void Housekeeper::round(bool flush) {
   if (!freed)
     return committer_->latch("a segment cannot be given back: " + freed.error().message());
   relocate();
-  give_back_space();
+  give_back_space(flush);
   {
     const std::lock_guard counters(mutex_);
     recycled_ += *freed;
@@ -150,11 +150,12 @@ void Housekeeper::relocate() {
 }
 
 /// Under load freed segments are wanted again at once; when it is over, others may have the space.
-void Housekeeper::give_back_space() {
+void Housekeeper::give_back_space(bool now) {
   const std::uint64_t total = store_.journal->written_total();
   quiet_rounds_ = total == written_total_ ? quiet_rounds_ + 1 : 0;
   written_total_ = total;
-  if (quiet_rounds_ != quiet_rounds_to_give_back) return;
+  const bool wanted = quiet_rounds_ < quiet_rounds_to_give_back;
+  if (wanted && !now && !store_.journal->short_of_space()) return;
   if (auto done = store_.journal->give_back_free_files(); !done) {
     committer_->latch("a free segment cannot be removed: " + done.error().message());
   }

@@ -32,7 +32,7 @@ class Housekeeper {
   void prepare();
   void flush_index();
   void relocate();
-  void give_back_space();
+  void give_back_space(bool now);
   void note_high_water();
 
   Store& store_;

@@ -305,8 +305,9 @@ void Index::merge_message_row(RowChange change) {
 /// Comes after the row of its message. Few messages have many rows: those few may write one twice.
 void Index::merge_owned_row(RowChange change) {
   PendingMessage& message = messages_[change.owner];
+  // Its own row comes first in a group, so what follows the end of a message is overtaken by it.
   const bool ended = message.fresh && !message.row_known;
-  if (ended && !change.value) return;
+  if (ended) return;
   const bool few = message.owned.size() <= owned_rows_searched;
   const auto found =
       few ? std::ranges::find_if(message.owned,
@@ -328,9 +329,11 @@ void Index::merge_owned_row(RowChange change) {
 }
 
 void Index::merge_row(RowChange change) {
-  Value& value = others_[static_cast<std::size_t>(change.family)][std::move(change.key)];
-  value = std::move(change.value);
-  overlay_octets_ += 32;
+  auto& rows = others_[static_cast<std::size_t>(change.family)];
+  const std::size_t octets = change.key.size() + (change.value ? change.value->size() : 0);
+  const auto [row, is_new] = rows.try_emplace(std::move(change.key));
+  row->second = std::move(change.value);
+  if (is_new) overlay_octets_ += octets + overlay_row_octets;
 }
 
 void Index::merge_history(HistoryChange change) {

@@ -255,11 +255,12 @@ std::vector<InDoubt> MemorySpool::take_in_doubt() {
   return std::exchange(in_doubt_, {});
 }
 
-/// The message with its content, if `keep` takes it.
+/// The message with its content, if that is sound and `keep` takes it.
 StoredMessagePtr with_content(StoredMessagePtr message, const MemoryStore& store,
                               const KeepContent& keep) {
   const auto found = store.contents.find(message->message.content.id);
   if (found == store.contents.end()) return message;
+  if (crc32c(*found->second.octets) != message->message.content.facts.checksum) return message;
   auto copy = std::make_shared<StoredMessage>(*message);
   copy->message.content.octets = keep(*found->second.octets);
   return copy;
