@@ -147,5 +147,35 @@ TEST(DataDecoder, AgreesWithTheRuleForEveryShortInput_I1) {
   }
 }
 
+TEST(DataDecoder, EveryOctetPassesInEveryPlaceOfALine) {
+  for (int value = 1; value < 256; ++value) {
+    const char octet = static_cast<char>(value);
+    if (octet == '\r' || octet == '\n') continue;
+    for (std::size_t place = 1; place < 20; ++place) {
+      std::string line(20, 'a');
+      line[place] = octet;
+      const std::string content = "b\r\n" + line + "\r\n\xff" + line + "\r\n";
+      const Decoded decoded = decode(content + ".\r\nQUIT\r\n", false, {});
+      EXPECT_EQ(decoded.content, content) << value << " at " << place;
+      EXPECT_EQ(decoded.used, content.size() + 3);
+      EXPECT_EQ(decoded.longest_line, 21u);
+      EXPECT_FALSE(decoded.bare_newline || decoded.nul);
+    }
+  }
+}
+
+TEST(DataDecoder, AFaultIsFoundInEveryPlaceOfALine) {
+  for (std::size_t place = 0; place < 20; ++place) {
+    for (const char octet : {'\r', '\n', '\0'}) {
+      std::string line(20, 'a');
+      line[place] = octet;
+      const Decoded decoded = decode("b\r\n" + line + "\r\nc\r\n.\r\n", false, {});
+      EXPECT_TRUE(decoded.done);
+      EXPECT_EQ(decoded.bare_newline, octet != '\0') << place;
+      EXPECT_EQ(decoded.nul, octet == '\0') << place;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mansio::smtp
