@@ -28,6 +28,7 @@ def parse_arguments():
     parser.add_argument("--list", action="store_true", help="name the parts")
     parser.add_argument("--quick", action="store_true", help="two rounds of few messages, a million is 50,000")
     parser.add_argument("--scale", type=float, help="how much a million is (1; quick: 0.05)")
+    parser.add_argument("--rounds", type=int, help="pairs of runs that a ratio comes from (10; quick: 2)")
     parser.add_argument("--folder", type=pathlib.Path, default=BUILD / "bench",
                         help="where spools are made; not in memory (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="leave the folder; the next run goes on from its deep queue")
@@ -36,6 +37,7 @@ def parse_arguments():
                         help="measure nothing: write the figures of this file, and its charts, to docs/")
     options = parser.parse_args()
     options.scale = options.scale or (0.05 if options.quick else 1.0)
+    options.rounds = options.rounds or (2 if options.quick else 10)
     unknown = [name for name in options.parts if name not in PARTS]
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}: {', '.join(PARTS)}")
@@ -63,7 +65,7 @@ def measure(bench, name, options):
     print(f"  ({seconds:.0f} s; fdatasync alone p50 {about['fdatasync p50 ms']:.3f} ms, p99 "
           f"{about['fdatasync p99 ms']:.3f} ms; reference loop {about['reference loop ms']:.1f} ms)", flush=True)
     if options.json:
-        command = "bench/run.py " + " ".join([name] + ["--quick"] * options.quick)
+        command = f"bench/run.py {name} --rounds {options.rounds} --scale {options.scale:g}" + " --quick" * options.quick
         report.merge(options.json, {name: report.as_json(rows, about, seconds, command, bench.raw, bench.charts)})
     return rows
 
@@ -71,7 +73,7 @@ def measure(bench, name, options):
 def run(options):
     check_place(options.folder)
     folder = options.folder.resolve()
-    bench = Bench(folder, options.quick, options.scale)
+    bench = Bench(folder, options.quick, options.scale, options.rounds)
     print(report.machine_text(machine.describe(folder)), flush=True)
     wanted = [name for name in PARTS if name in options.parts or (not options.parts and PARTS[name].by_default)]
     measured, broken = {}, []

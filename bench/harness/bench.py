@@ -32,14 +32,10 @@ class Bench:
     folder: pathlib.Path
     quick: bool = False
     scale: float = 1.0
+    rounds: int = 10  # how many pairs a ratio comes from
     raw: dict = dataclasses.field(default_factory=dict)     # every figure of every run, for --json
     charts: dict = dataclasses.field(default_factory=dict)  # points of the charts
     _numbered: int = 0
-
-    @property
-    def rounds(self):
-        """How many pairs a ratio comes from."""
-        return 2 if self.quick else 10
 
     @property
     def quiet(self):
@@ -59,7 +55,6 @@ class Bench:
 
     def keep(self, name, values):
         """Remembers raw values for --json."""
-        values = [dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for v in values]
         self.raw[name] = values
 
     def new_folder(self, name):
@@ -78,12 +73,12 @@ class Bench:
         for daemon in daemons:
             shutil.rmtree(daemon.folder, ignore_errors=True)
 
-    def pairs(self, name, first, second, rounds=None):
+    def pairs(self, name, first, second):
         """Runs A B A B ..., after one pair that warms up and is not counted."""
         first()
         second()
         pairs = []
-        for _ in range(rounds or self.rounds):
+        for _ in range(self.rounds):
             pairs.append((first(), second()))
             self.note(f"{name}: pair {len(pairs)}: " + self._short(pairs[-1]))
         self.keep(name, [value for pair in pairs for value in pair])

@@ -60,7 +60,7 @@ def merge(path, parts):
     known = json.loads(path.read_text()) if path.exists() else {}
     known.update(parts)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known, indent=1) + "\n")
+    path.write_text(json.dumps(known, indent=1, default=dataclasses.asdict) + "\n")
 
 
 def machine_text(machine):
