@@ -35,6 +35,7 @@ class Bench:
     rounds: int = 10  # how many pairs a ratio comes from
     raw: dict = dataclasses.field(default_factory=dict)     # every figure of every run, for --json
     charts: dict = dataclasses.field(default_factory=dict)  # points of the charts
+    shared: dict = dataclasses.field(default_factory=dict)  # what one part tells later ones of the same run
     _numbered: int = 0
 
     @property
