@@ -20,6 +20,7 @@ constexpr std::size_t step_recipients = 5000;
 constexpr std::size_t step_with_notices = 50;
 /// A bulk retry makes a thousand messages due per second, so that it is no burst.
 constexpr Duration bulk_spread = std::chrono::milliseconds(1);
+constexpr Duration bulk_rest_max = std::chrono::seconds(1);
 
 constexpr std::pair<LivingState, const char*> living_state_names[] = {
     {LivingState::active, "active"},
@@ -559,6 +560,14 @@ Task<void> Queue::Impl::change_blocked(const std::vector<ListedMessage>& message
   }
 }
 
+/// Mail that passes through goes first: while there is some, a bulk verb rests as long as it
+/// worked.
+Task<void> Queue::Impl::give_way(Duration worked) {
+  if (memory->used.load(std::memory_order_relaxed) == 0) co_return;
+  auto resting = sleep_for(ports.clock, std::min<Duration>(worked, bulk_rest_max));
+  co_await std::move(resting);
+}
+
 Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::string reason,
                                     std::string actor, bool dry_run,
                                     std::shared_ptr<BulkProgress> progress) {
@@ -584,6 +593,7 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
   std::string resume;
   do {
     if (progress && progress->cancel) break;
+    const SteadyTime begun = ports.clock.steady_now();
     auto listing = list_page(selector, resume, bulk_step, States::if_selected);
     Result<QueueListPage> page = co_await std::move(listing);
     if (!page) {
@@ -604,6 +614,8 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
       co_await std::move(changing);
     }
     if (progress) progress->changed = result.changed;
+    auto resting = give_way(ports.clock.steady_now() - begun);
+    co_await std::move(resting);
   } while (!resume.empty() && result.error.empty());
   if (!dry_run && result.changed > 0) {
     log::info("operator")

@@ -19,7 +19,7 @@ def bench(tmp_path, *parts):
     results = tmp_path / "bench.json"
     # Not under tmp_path, which may be in memory.
     run = subprocess.Popen(
-        [ROOT / "bench" / "run.py", "--quick", "--scale", "0.0003", "--folder", BUILD / f"bench-{tmp_path.name}",
+        [ROOT / "bench" / "run.py", "--quick", "--rounds", "1", "--scale", "0.0003", "--folder", BUILD / f"bench-{tmp_path.name}",
          "--json", results, *parts], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         output = run.communicate(timeout=100)[0]
