@@ -20,6 +20,8 @@ namespace {
 /// happy path keeps for the first attempt and what was read from disk.
 constexpr std::uint64_t window_parts = 3;
 constexpr std::uint64_t memory_parts = 16;
+/// Sessions of all loops that wait for more work of their lane.
+constexpr std::size_t idle_sessions_max = 1000;
 /// Below this a window would hardly hold a message.
 constexpr std::uint64_t window_octets_min = 1 << 20;
 
@@ -273,6 +275,45 @@ class Shard::Work final : public delivery::Work {
   bool settled_ = false;
 };
 
+/// A place among the sessions that wait for work of their lane. There are not many: behind a
+/// million lanes of one message each they would take all memory and all of the budget of sessions.
+/// For a new one the one that has waited longest ends.
+class Shard::Idle {
+ public:
+  Idle(Shard& shard, const LaneKey& lane, Event& event)
+      : shard_(shard), event_(event), place_(shard.idle_.emplace(lane, &event)) {
+    auto& line = shard_.idle_line_;
+    if (line.size() >= std::max<std::size_t>(1, idle_sessions_max / shard_.ports_.shards)) {
+      line.front()->end();
+    }
+    turn_ = line.insert(line.end(), this);
+  }
+
+  ~Idle() {
+    if (!ended_) shard_.idle_line_.erase(turn_);
+    shard_.idle_.erase(place_);
+  }
+
+  Idle(const Idle&) = delete;
+  Idle& operator=(const Idle&) = delete;
+
+  /// Another session needs the place.
+  bool ended() const { return ended_; }
+
+ private:
+  void end() {
+    ended_ = true;
+    shard_.idle_line_.erase(turn_);
+    event_.notify_all();
+  }
+
+  Shard& shard_;
+  Event& event_;
+  std::multimap<LaneKey, Event*>::iterator place_;
+  std::list<Idle*>::iterator turn_;
+  bool ended_ = false;
+};
+
 /// A lane, as one of its sessions sees it.
 class Shard::Source final : public delivery::WorkSource {
  public:
@@ -298,10 +339,10 @@ class Shard::Source final : public delivery::WorkSource {
     if (!may_go_on()) co_return false;
     const SteadyTime until = shard_.ports_.clock.steady_now() + at_most;
     Event woken(shard_.ports_.loop);
-    const Idle idle(shard_, lane_, woken);
+    Idle idle(shard_, lane_, woken);
     const auto timer = shard_.ports_.clock.make_timer(shard_.ports_.loop);
     timer->start(until, [&woken] { woken.notify_all(); });
-    while (!shard_.stopping_ && may_go_on() && !shard_.is_suspended(lane_)) {
+    while (!shard_.stopping_ && may_go_on() && !idle.ended() && !shard_.is_suspended(lane_)) {
       if (shard_.scheduler_.has_work(lane_, shard_.now())) co_return true;
       if (shard_.ports_.clock.steady_now() >= until) co_return false;
       co_await woken.wait();
@@ -323,22 +364,6 @@ class Shard::Source final : public delivery::WorkSource {
   bool may_go_on() const {
     return generation_ == shard_.generation_ && (messages_max_ == 0 || messages_ < messages_max_);
   }
-
-  /// A place among the sessions that wait for work of the lane.
-  class Idle {
-   public:
-    Idle(Shard& shard, const LaneKey& lane, Event& event)
-        : shard_(shard), place_(shard.idle_.emplace(lane, &event)) {}
-
-    ~Idle() { shard_.idle_.erase(place_); }
-
-    Idle(const Idle&) = delete;
-    Idle& operator=(const Idle&) = delete;
-
-   private:
-    Shard& shard_;
-    std::multimap<LaneKey, Event*>::iterator place_;
-  };
 
   static std::unique_ptr<Work> own(std::unique_ptr<delivery::Work> work) {
     return std::unique_ptr<Work>(static_cast<Work*>(work.release()));

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -115,6 +116,7 @@ class Shard {
 
  private:
   class Work;
+  class Idle;
   class Source;
   struct Attempt;
 
@@ -162,6 +164,7 @@ class Shard {
   TaskGroup sessions_;
   TaskGroup settlements_;                ///< that wait for content before they can be submitted
   std::multimap<LaneKey, Event*> idle_;  ///< sessions that wait for work of their lane
+  std::list<Idle*> idle_line_;           ///< the same, the one that waits longest first
   std::unordered_map<QueueId, std::weak_ptr<const Message>> messages_;  ///< in the windows
   std::vector<std::shared_ptr<Attempt>> unresolved_;  ///< nobody knows whether they are recorded
   std::uint64_t deferrals_ = 0;

@@ -542,7 +542,7 @@ Section timeouts() {
   wait("final_dot", &Timeouts::final_dot,
        "For the reply after the data. Too short a time makes duplicates.");
   wait("quit", &Timeouts::quit, "For the replies to RSET and QUIT.");
-  wait("idle", &Timeouts::idle, "How long an idle connection is kept for more mail.");
+  wait("idle", &Timeouts::idle, "How long an idle connection is kept for more mail; of many, the last thousand.");
   return {.name = "timeouts",
           .sentence = "How long the sending side waits for the next hop (RFC 5321 §4.5.3.2).",
           .options = options.take(),
