@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::uint8_t class_marks = 0x03;
 constexpr std::uint8_t parked_mark = 0x04;
-constexpr std::uint8_t extended_mark = 0x08;
+constexpr std::uint8_t several_mark = 0x08;
+constexpr std::uint8_t resting_mark = 0x10;
 
 /// Octets given out below which nothing is moved together.
 constexpr std::size_t worth_moving = 4u << 20;
@@ -28,9 +29,22 @@ std::size_t rounded_up(std::size_t octets, std::size_t granule) {
 }
 
 /// Empty, and without capacity.
-template <class T>
-void give_back(std::vector<T>& items) {
-  std::vector<T>().swap(items);
+template <class Items>
+void give_back(Items& items) {
+  Items().swap(items);
+}
+
+/// Puts `item` into a place that is free; its number.
+template <class Items, class Item>
+std::uint32_t keep(Items& items, std::vector<std::uint32_t>& free, Item item) {
+  if (free.empty()) {
+    items.push_back(std::move(item));
+    return static_cast<std::uint32_t>(items.size() - 1);
+  }
+  const std::uint32_t number = free.back();
+  free.pop_back();
+  items[number] = std::move(item);
+  return number;
 }
 
 }  // namespace
@@ -68,8 +82,10 @@ void SleepingLanes::release(Slot slot, std::size_t octets) {
 void SleepingLanes::release_all() {
   give_back(chunks_);
   give_back(free_);
-  give_back(extras_);
-  give_back(free_extras_);
+  give_back(flows_);
+  give_back(free_flows_);
+  give_back(rests_);
+  give_back(free_rests_);
   give_back(bindings_);
   binding_numbers_.clear();
   index_.clear();
@@ -89,7 +105,7 @@ void SleepingLanes::move_together() {
     const char* old = old_chunks[octet / chunk_octets].get() + octet % chunk_octets;
     Record header;
     std::memcpy(&header, old, sizeof header);
-    const std::size_t octets = sizeof header + header.length;
+    const std::size_t octets = octets_of(header);
     const Slot slot = allocate(octets);
     std::memcpy(&record(slot), old, octets);
     heap_.replace(static_cast<std::uint32_t>(position), slot);
@@ -116,24 +132,36 @@ std::uint16_t SleepingLanes::binding_number(const std::string& binding) {
   return number;
 }
 
-SleepingLanes::Extra& SleepingLanes::extend(Slot slot) {
+std::size_t SleepingLanes::octets_of(const Record& its) {
+  return sizeof its + its.length + ((its.marks & resting_mark) != 0 ? sizeof(RestNumber) : 0);
+}
+
+/// Of a lane with one flow.
+FlowId SleepingLanes::flow_of(const Record& its) {
+  return {static_cast<PriorityClass>(its.marks & class_marks), its.flow};
+}
+
+Time SleepingLanes::due_of(const Record& its) {
+  return (its.marks & parked_mark) != 0 ? Time{} : Time(Duration(its.wake));
+}
+
+SleepingLanes::RestNumber SleepingLanes::rest_number(Slot slot) const {
+  RestNumber number = 0;
+  const std::string_view destination = destination_of(slot);
+  std::memcpy(&number, destination.data() + destination.size(), sizeof number);
+  return number;
+}
+
+/// The due times of a lane that may have had one flow until now.
+FlowDues& SleepingLanes::several(Slot slot) {
   Record& its = record(slot);
-  if ((its.marks & extended_mark) != 0) return *extras_[its.flow];
-  auto extra = std::make_unique<Extra>();
-  const bool parked = (its.marks & parked_mark) != 0;
-  extra->dues.lower({static_cast<PriorityClass>(its.marks & class_marks), its.flow},
-                    parked ? Time{} : Time(Duration(its.wake)));
-  std::uint32_t number = static_cast<std::uint32_t>(extras_.size());
-  if (free_extras_.empty()) {
-    extras_.push_back(std::move(extra));
-  } else {
-    number = free_extras_.back();
-    free_extras_.pop_back();
-    extras_[number] = std::move(extra);
+  if ((its.marks & several_mark) == 0) {
+    auto dues = std::make_unique<FlowDues>();
+    dues->lower(flow_of(its), due_of(its));
+    its.flow = keep(flows_, free_flows_, std::move(dues));
+    its.marks |= several_mark;
   }
-  its.flow = number;
-  its.marks |= extended_mark;
-  return *extras_[number];
+  return *flows_[its.flow];
 }
 
 // ---- lanes come and go ------------------------------------------------------------------------
@@ -159,22 +187,27 @@ void SleepingLanes::insert_parked(Sleeper sleeper, Time until) {
 void SleepingLanes::insert_at(Sleeper sleeper, Time wake, bool parked) {
   const std::string& destination = sleeper.lane.destination;
   MANSIO_ASSERT(destination.size() <= std::numeric_limits<std::uint16_t>::max());
-  const Slot slot = allocate(sizeof(Record) + destination.size());
-  Record& its = record(slot);
-  its = {};
-  its.wake = wake.time_since_epoch().count();
-  its.binding = binding_number(sleeper.lane.binding);
-  its.length = static_cast<std::uint16_t>(destination.size());
-  if (parked) its.marks = parked_mark;
-  std::memcpy(reinterpret_cast<char*>(&its) + sizeof its, destination.data(), destination.size());
-  if (sleeper.dues.size() == 1 && !sleeper.rest) {
+  Record made{};
+  made.wake = wake.time_since_epoch().count();
+  made.binding = binding_number(sleeper.lane.binding);
+  made.length = static_cast<std::uint16_t>(destination.size());
+  if (parked) made.marks |= parked_mark;
+  if (sleeper.rest) made.marks |= resting_mark;
+  if (sleeper.dues.size() == 1) {
     const FlowId& flow = sleeper.dues.items().front().flow;
-    its.flow = flow.flow;
-    its.marks |= static_cast<std::uint8_t>(flow.klass);
+    made.flow = flow.flow;
+    made.marks |= static_cast<std::uint8_t>(flow.klass);
   } else {
-    Extra& extra = extend(slot);
-    extra.dues = std::move(sleeper.dues);
-    extra.rest = std::move(sleeper.rest);
+    made.flow = keep(flows_, free_flows_, std::make_unique<FlowDues>(std::move(sleeper.dues)));
+    made.marks |= several_mark;
+  }
+  const Slot slot = allocate(octets_of(made));
+  char* octets = reinterpret_cast<char*>(&record(slot));
+  std::memcpy(octets, &made, sizeof made);
+  std::memcpy(octets + sizeof made, destination.data(), destination.size());
+  if (sleeper.rest) {
+    const RestNumber number = keep(rests_, free_rests_, std::move(*sleeper.rest));
+    std::memcpy(octets + sizeof made + destination.size(), &number, sizeof number);
   }
   index_.insert(hash_of(slot), slot, [this](Slot other) { return hash_of(other); });
   heap_.push(slot);
@@ -184,20 +217,21 @@ SleepingLanes::Sleeper SleepingLanes::remove(Slot slot) {
   const Record its = record(slot);
   Sleeper sleeper;
   sleeper.lane = lane(slot);
-  if ((its.marks & extended_mark) != 0) {
-    Extra& extra = *extras_[its.flow];
-    sleeper.dues = std::move(extra.dues);
-    sleeper.rest = std::move(extra.rest);
-    extras_[its.flow].reset();
-    free_extras_.push_back(its.flow);
+  if ((its.marks & several_mark) != 0) {
+    sleeper.dues = std::move(*flows_[its.flow]);
+    flows_[its.flow].reset();
+    free_flows_.push_back(its.flow);
   } else {
-    const bool parked = (its.marks & parked_mark) != 0;
-    sleeper.dues.lower({static_cast<PriorityClass>(its.marks & class_marks), its.flow},
-                       parked ? Time{} : Time(Duration(its.wake)));
+    sleeper.dues.lower(flow_of(its), due_of(its));
+  }
+  if ((its.marks & resting_mark) != 0) {
+    const RestNumber number = rest_number(slot);
+    sleeper.rest = std::make_unique<Rest>(std::exchange(rests_[number], {}));
+    free_rests_.push_back(number);
   }
   index_.remove(hash_of(slot), slot);
   heap_.remove(its.position);
-  release(slot, sizeof its + its.length);
+  release(slot, octets_of(its));
   if (heap_.empty()) {
     release_all();
   } else if (next_ > worth_moving && live_ < next_ / 4) {
@@ -216,9 +250,8 @@ void SleepingLanes::note(const LaneKey& lane, const FlowId& flow, Time due) {
   }
   const Record& its = record(slot);
   const bool parked = (its.marks & parked_mark) != 0;
-  const bool same_flow = (its.marks & extended_mark) == 0 && its.flow == flow.flow &&
-                         (its.marks & class_marks) == static_cast<std::uint8_t>(flow.klass);
-  if (!same_flow) extend(slot).dues.lower(flow, due);
+  const bool same_flow = (its.marks & several_mark) == 0 && flow_of(its) == flow;
+  if (!same_flow) several(slot).lower(flow, due);
   if (!parked && due < Time(Duration(its.wake))) set_wake(slot, due, false);
 }
 
@@ -233,13 +266,12 @@ LaneKey SleepingLanes::lane(Slot slot) const {
 }
 
 const Rest* SleepingLanes::rest(Slot slot) const {
-  const Record& its = record(slot);
-  return (its.marks & extended_mark) != 0 ? extras_[its.flow]->rest.get() : nullptr;
+  return (record(slot).marks & resting_mark) != 0 ? &rests_[rest_number(slot)] : nullptr;
 }
 
 bool SleepingLanes::has_flows(Slot slot) const {
   const Record& its = record(slot);
-  return (its.marks & extended_mark) == 0 || !extras_[its.flow]->dues.empty();
+  return (its.marks & several_mark) == 0 || !flows_[its.flow]->empty();
 }
 
 // ---- times ------------------------------------------------------------------------------------
@@ -257,16 +289,14 @@ void SleepingLanes::park(Slot slot, Time until) { set_wake(slot, until, true); }
 void SleepingLanes::unpark_record(Slot slot, Time now) {
   Record& its = record(slot);
   if ((its.marks & parked_mark) == 0) return;
-  Time wake = now;
-  if ((its.marks & extended_mark) != 0) {
-    const Extra& extra = *extras_[its.flow];
-    if (extra.rest && extra.rest->until > now) {
-      its.wake = extra.rest->until.time_since_epoch().count();
-      return;
-    }
-    // Without a flow it is only looked at once more.
-    if (!extra.dues.empty()) wake = std::max(extra.dues.earliest(), Time{});
+  const Rest* its_rest = rest(slot);
+  if (its_rest != nullptr && its_rest->until > now) {
+    its.wake = its_rest->until.time_since_epoch().count();
+    return;
   }
+  // Without a flow it is only looked at once more.
+  const bool one_flow = (its.marks & several_mark) == 0;
+  const Time wake = one_flow || !has_flows(slot) ? now : flows_[its.flow]->earliest();
   its.wake = wake.time_since_epoch().count();
   its.marks = static_cast<std::uint8_t>(its.marks & ~parked_mark);
 }
@@ -278,10 +308,10 @@ void SleepingLanes::unpark_all(Time now) {
 
 void SleepingLanes::end_rest(Slot slot, Time now) {
   Record& its = record(slot);
-  if ((its.marks & extended_mark) == 0) return;
-  Rest* rest = extras_[its.flow]->rest.get();
-  if (rest == nullptr || rest->until <= now) return;
-  rest->until = now;
+  if ((its.marks & resting_mark) == 0) return;
+  Rest& its_rest = rests_[rest_number(slot)];
+  if (its_rest.until <= now) return;
+  its_rest.until = now;
   unpark_record(slot, now);
   heap_.update(its.position);
 }

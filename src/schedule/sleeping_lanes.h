@@ -1,17 +1,18 @@
-// The lanes that only wait for a time: their mail is on disk, nothing of them is in memory but
-// this. A million of them are ordinary, so a lane of one flow takes its destination and about forty
-// octets: one packed record, a place in the index, a place in the heap. Pure. Not thread safe.
+// The lanes that only wait for a time: their mail is on disk, and of them only this is in memory.
+// A million of them are ordinary, so a lane of one flow takes its destination and about forty
+// octets: one packed record, a place in the index, a place in the heap. One that rests takes some
+// fifty more. Pure. Not thread safe.
 //
 // Rules
 //   1. A lane sleeps or is awake (scheduler.h), never both.
-//   2. A lane wakes when the first of its flows is due, unless it is *parked*: its flows may be
-//   due,
-//      but it is closed until its time to wake.
+//   2. A lane wakes when the first of its flows is due, unless it is *parked*: closed until its
+//      time to wake, whatever is due.
 //   3. Of a parked lane with one flow it is not remembered when that is due: long ago, to be safe.
 //      The scheduler takes a due time as a hint, so a wrong one costs a look at the disk.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <map>
 #include <memory>
@@ -76,23 +77,19 @@ class SleepingLanes {
  private:
 #pragma pack(push, 1)
 
-  /// Followed by the octets of the destination.
+  /// Followed by the octets of the destination and, of a lane that rests, the number of its rest.
   struct Record {
     Time::rep wake;
     std::uint32_t position;  ///< in the heap
-    std::uint32_t flow;      ///< or the number of its Extra
+    std::uint32_t flow;      ///< or the number of its flows, if it has `several`
     std::uint16_t binding;   ///< its number
     std::uint16_t length;    ///< of the destination
-    std::uint8_t marks;      ///< class of the flow, `parked`, `extended`
+    std::uint8_t marks;      ///< class of the flow, `parked`, `several`, `resting`
   };
 
 #pragma pack(pop)
 
-  /// What a lane has that is in trouble, or has several flows.
-  struct Extra {
-    FlowDues dues;
-    std::unique_ptr<Rest> rest;
-  };
+  using RestNumber = std::uint32_t;
 
   struct Access {
     SleepingLanes* lanes;
@@ -114,7 +111,11 @@ class SleepingLanes {
   std::string_view destination_of(Slot slot) const;
   std::uint64_t hash_of(Slot slot) const;
   std::uint16_t binding_number(const std::string& binding);
-  Extra& extend(Slot slot);
+  static std::size_t octets_of(const Record& its);
+  static FlowId flow_of(const Record& its);
+  static Time due_of(const Record& its);
+  RestNumber rest_number(Slot slot) const;
+  FlowDues& several(Slot slot);
   void insert_at(Sleeper sleeper, Time wake, bool parked);
   void set_wake(Slot slot, Time wake, bool parked);
   void unpark_record(Slot slot, Time now);
@@ -131,8 +132,11 @@ class SleepingLanes {
   std::size_t next_ = granule;  ///< octets given out so far, over all chunks
   std::size_t live_ = 0;        ///< of them in use
   std::vector<Slot> free_;      ///< by size in granules: the last one that was released
-  std::vector<std::unique_ptr<Extra>> extras_;
-  std::vector<std::uint32_t> free_extras_;
+  /// Of lanes with several flows, or none.
+  std::vector<std::unique_ptr<FlowDues>> flows_;
+  std::vector<std::uint32_t> free_flows_;
+  std::deque<Rest> rests_;
+  std::vector<RestNumber> free_rests_;
   std::vector<std::string> bindings_;
   std::map<std::string, std::uint16_t, std::less<>> binding_numbers_;
   SlotIndex index_;

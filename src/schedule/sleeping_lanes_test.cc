@@ -150,5 +150,22 @@ TEST(SleepingLanes, ALaneWithNothingInMemoryTakes64OctetsAtMost) {
   }
 }
 
+/// Behind a relay that is down every lane rests, for the same reason.
+TEST(SleepingLanes, ALaneThatRestsTakes128OctetsAtMost) {
+  constexpr std::size_t count = 300'000;
+  const auto trouble = std::make_shared<const Disposition>();
+  const std::size_t before = octets_in_use();
+  SleepingLanes lanes;
+  for (std::size_t number = 0; number < count; ++number) {
+    auto resting = sleeper(lane(number), start);
+    resting.rest = std::make_unique<Rest>(Rest{1, start, start + hours(2), trouble});
+    lanes.insert_parked(std::move(resting), start + hours(2));
+  }
+  EXPECT_LE(octets_in_use() - before, 128 * count);
+  EXPECT_EQ(lanes.rest(lanes.find(lane(7)))->trouble, trouble);
+  while (!lanes.empty()) lanes.remove(lanes.first());
+  EXPECT_EQ(trouble.use_count(), 1);
+}
+
 }  // namespace
 }  // namespace mansio::schedule
