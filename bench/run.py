@@ -72,7 +72,8 @@ def measure(bench, name, options):
 
 def run(options):
     check_place(options.folder)
-    folder = options.folder.resolve()
+    folder = options.folder.resolve() / "running"  # what is ours to remove
+    folder.mkdir(exist_ok=True)
     bench = Bench(folder, options.quick, options.scale, options.rounds)
     print(report.machine_text(machine.describe(folder)), flush=True)
     wanted = [name for name in PARTS if name in options.parts or (not options.parts and PARTS[name].by_default)]
@@ -96,9 +97,10 @@ def run(options):
 
 def write_document(path):
     measured = json.loads(path.read_text())
-    for name, drawing in charts.draw(measured).items():
+    drawings = charts.draw(measured)
+    for name, drawing in drawings.items():
         (ROOT / "docs" / name).write_text(drawing)
-    report.document(ROOT / "docs" / "BENCHMARKS.md", measured)
+    report.document(ROOT / "docs" / "BENCHMARKS.md", measured, drawings)
 
 
 def main():

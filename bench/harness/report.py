@@ -68,14 +68,14 @@ def machine_text(machine):
                      for name, value in machine.items())
 
 
-def document(path, parts):
-    """Replaces the figures in the document."""
+def document(path, parts, drawings=()):
+    """Replaces the figures in the document. `drawings`: names of files beside it."""
     text = path.read_text()
-    sections = []
+    sections = ["\n".join(f"![{name.removesuffix('.svg').replace('-', ' ')}]({name})" for name in drawings)]
     for name, part in parts.items():
         sections.append(f"### {name}\n\n`{part['command']}`, {part['seconds']} s; {machine_text(part['machine'])}\n\n"
                         + table(rows_of(part)))
-    block = f"{START}\n\n" + "\n\n".join(sections) + f"\n\n{END}"
+    block = "\n\n".join([START, *filter(None, sections), END])
     replaced, count = re.subn(re.escape(START) + ".*?" + re.escape(END), lambda _: block, text, flags=re.DOTALL)
     if count != 1:
         raise ValueError(f"{path} has no place for the figures: {START}")

@@ -50,10 +50,10 @@ def measure_verb(bench, verb, name, bound):
     bench.keep(verb, [normal, meanwhile])
     # With few messages a slice may be too short for even one arrival.
     ratios = [during / usual for during, usual in zip(meanwhile, normal) if usual > 0]
-    yield row(f"{verb} 1,000,000 by selector: deliveries to others meanwhile", ratios, "x", at_least(bound))
-    yield row(f"{verb} 1,000,000 by selector: changed exactly", changed)
-    yield row(f"{verb} 1,000,000 by selector: per second", changed / seconds, "/s")
-    yield row(f"{verb} 1,000,000 by selector: different counts seen while it ran", looks)
+    yield row(f"{verb} {bench.million:,} by selector: deliveries to others meanwhile", ratios, "x", at_least(bound))
+    yield row(f"{verb} {bench.million:,} by selector: changed exactly", changed)
+    yield row(f"{verb} {bench.million:,} by selector: per second", changed / seconds, "/s")
+    yield row(f"{verb} {bench.million:,} by selector: different counts seen while it ran", looks)
 
 
 class Job:

@@ -47,11 +47,11 @@ def measure_deep(bench):
             pairs = bench.pairs("deep against empty", lambda: relay(queue.daemon, queue.sink, messages),
                                 lambda: relay(empty, other, messages))
         bench.forget(empty)
-        yield row("healthy destination, 1,000,000 deferred against empty: throughput", ratios(pairs, "rate"), "x",
+        yield row(f"healthy destination, {bench.million:,} deferred against empty: throughput", ratios(pairs, "rate"), "x",
                   at_least(0.95))
-        yield row("healthy destination, 1,000,000 deferred against empty: CPU (empty / deep)",
+        yield row(f"healthy destination, {bench.million:,} deferred against empty: CPU (empty / deep)",
                   [empty.cost / deep.cost for deep, empty in pairs], "x", at_least(0.95))
-        yield row("resident memory, 1,000,000 queued", resident / MIB, "MiB", at_most(256))
+        yield row(f"resident memory, {bench.million:,} queued", resident / MIB, "MiB", at_most(256))
         yield row("of that anonymous", anonymous / MIB, "MiB")
         yield from summary_under_load(bench, queue)
         queue.check()
@@ -160,12 +160,12 @@ def measure_growth(bench):
         started_two, _ = warm_memory(bench, queue)
         rates = [relay(queue.daemon, queue.sink, bench.count(20000)).rate for _ in range(3)]
     bench.charts["depth"] = [{"depth": 2 * bench.million, "rates": rates, "resident": filled_two}]
-    yield row("resident memory, 2,000,000 queued", filled_two / MIB, "MiB")
+    yield row(f"resident memory, {2 * bench.million:,} queued", filled_two / MIB, "MiB")
     yield row("of that anonymous", anonymous / MIB, "MiB")
-    yield row("growth of resident memory from 1,000,000 to 2,000,000, both just started",
+    yield row(f"growth of resident memory from {bench.million:,} to {2 * bench.million:,}, both just started",
               (started_two / started_one - 1) * 100, "%", at_most(5))
     if filled_one:
-        yield row("growth of resident memory from 1,000,000 to 2,000,000, both just filled",
+        yield row(f"growth of resident memory from {bench.million:,} to {2 * bench.million:,}, both just filled",
                   (filled_two / filled_one - 1) * 100, "%", at_most(5))
 
 

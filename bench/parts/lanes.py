@@ -15,20 +15,20 @@ def measure_lanes(bench):
     with DeepQueue(bench, "lanes") as queue:
         if "lane" not in queue.holds:
             accept, defer = queue.fill("lane", bench.million, f"d{{1..{bench.million}}}.lane.example")
-            yield row("1,000,000 lanes: accepted per second", bench.million / accept, "/s")
-            yield row("1,000,000 lanes: accepted and deferred per second", bench.million / defer, "/s")
+            yield row(f"{bench.million:,} lanes: accepted per second", bench.million / accept, "/s")
+            yield row(f"{bench.million:,} lanes: accepted and deferred per second", bench.million / defer, "/s")
         resident, anonymous = queue.daemon.settled_memory(bench.quiet)
         lanes = queue.daemon.status()["queue"]["lanes_in_memory"]
-        yield row("resident memory, 1,000,000 lanes of one message", resident / MIB, "MiB", at_most(256))
+        yield row(f"resident memory, {bench.million:,} lanes of one message", resident / MIB, "MiB", at_most(256))
         yield row("of that anonymous", anonymous / MIB, "MiB")
         yield row("lanes in memory then", lanes)
         queue.daemon.stop()
         started = queue.daemon.spawn()
         while not queue.daemon.ready():
             time.sleep(0.005)
-        yield row("start to ready with 1,000,000 lanes", time.monotonic() - started, "s")
+        yield row(f"start to ready with {bench.million:,} lanes", time.monotonic() - started, "s")
         resident, _ = queue.daemon.settled_memory(bench.quiet)
-        yield row("resident memory, 1,000,000 lanes, started anew", resident / MIB, "MiB", at_most(256))
+        yield row(f"resident memory, {bench.million:,} lanes, started anew", resident / MIB, "MiB", at_most(256))
         job = queue.daemon.ask("POST", "/v1/messages/remove", {"everything": True, "wait": True})
         if job["changed"] != bench.million:
             raise Failed(f"{job['changed']} lanes were emptied, not {bench.million}")

@@ -62,7 +62,8 @@ def test_figures_go_into_the_document_and_stay_replaceable(tmp_path):
     rows = [row("speed", [10.0, 20.0, 30.0], "/s", at_least(12))]
     part = json.loads(json.dumps(report.as_json(rows, {"cores": 2}, 3, "bench/run.py speed", {}, {})))
     for _ in range(2):
-        report.document(document, {"speed": part})
+        report.document(document, {"speed": part}, ["speed-by-depth.svg"])
     text = document.read_text()
     assert text.count("| speed | 20.00 /s | 15.00 to 25.00 | ≥ 12.00 /s | yes |") == 1
+    assert text.count("![speed by depth](speed-by-depth.svg)") == 1
     assert text.startswith("before\n") and text.endswith("\nafter\n")
