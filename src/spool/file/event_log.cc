@@ -28,6 +28,28 @@ std::size_t parse_frame(std::string_view octets, Event& event) {
   return frame_head + length;
 }
 
+/// The same, when only the number of the event is asked for.
+std::size_t parse_whole_frame(std::string_view octets, std::uint64_t& seq) {
+  Event event;
+  const std::size_t length = parse_frame(octets, event);
+  seq = event.entry.seq;
+  return length;
+}
+
+/// As parse_whole_frame, without a look at more than the head and the number.
+std::size_t parse_frame_head(std::string_view octets, std::uint64_t& seq) {
+  Decoder in(octets);
+  const std::uint32_t length = in.u32();
+  in.u32();
+  const bool known = in.u8() == 1;
+  in.id();
+  seq = in.u64();
+  if (!in.ok() || !known || length > event_octets_max || octets.size() < frame_head + length) {
+    return 0;
+  }
+  return frame_head + length;
+}
+
 }  // namespace
 
 std::string_view EventBatch::add(const Event& event) {
@@ -65,7 +87,11 @@ Result<void> EventLog::load() {
     if (!name.starts_with("events-")) continue;
     Piece piece;
     piece.path = folder_ / name;
-    if (auto done = load_piece(piece); !done) return done.error();
+    // Only the last one can have a torn end; a start does not decode hundreds of megabytes. What
+    // is read later has its checksum compared then.
+    const bool last = name == names->back();
+    const auto parse = last ? parse_whole_frame : parse_frame_head;
+    if (auto done = load_piece(piece, parse); !done) return done.error();
     if (piece.last < piece.first || piece.first <= last_) {
       // Empty, or overlapping after a crash: the replay writes its events again.
       if (auto done = files_.unlink(piece.path); !done) return done.error();
@@ -77,7 +103,7 @@ Result<void> EventLog::load() {
   return {};
 }
 
-Result<void> EventLog::load_piece(Piece& piece) {
+Result<void> EventLog::load_piece(Piece& piece, FrameParser parse) {
   auto file = files_.open(piece.path, OpenMode::update);
   if (!file) return file.error();
   piece.file = std::move(*file);
@@ -89,9 +115,8 @@ Result<void> EventLog::load_piece(Piece& piece) {
   octets.resize(*got);
   std::string_view rest = octets;
   piece.first = 1;
-  Event event;
-  while (const std::size_t length = parse_frame(rest, event)) {
-    const std::uint64_t seq = event.entry.seq;
+  std::uint64_t seq = 0;
+  while (const std::size_t length = parse(rest, seq)) {
     if (piece.size == 0) piece.first = seq;
     if (piece.places.empty() || seq >= piece.places.back().first + places_apart) {
       piece.places.emplace_back(seq, piece.size);
@@ -99,7 +124,6 @@ Result<void> EventLog::load_piece(Piece& piece) {
     piece.last = seq;
     piece.size += length;
     rest.remove_prefix(length);
-    event = Event{};
   }
   if (!rest.empty()) return piece.file->truncate(piece.size);
   return {};

@@ -57,7 +57,10 @@ class EventLog {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> places;  // (seq, offset), every so often
   };
 
-  Result<void> load_piece(Piece& piece);
+  /// Gives the length of the frame at the start of the octets and its event's number; 0: none.
+  using FrameParser = std::size_t (*)(std::string_view octets, std::uint64_t& seq);
+
+  Result<void> load_piece(Piece& piece, FrameParser parse);
   Result<void> begin_piece(std::uint64_t first);
   Result<void> write(std::string_view octets);
   void drop_old();

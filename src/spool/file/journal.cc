@@ -291,7 +291,7 @@ Result<void> Journal::give_back_free_files() {
     std::filesystem::path path;
     {
       const std::lock_guard lock(mutex_);
-      if (free_.size() <= 1) return {};
+      if (free_.empty()) return {};
       path = free_.back();
       free_.pop_back();
     }

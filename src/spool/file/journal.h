@@ -67,7 +67,7 @@ class Journal {
   /// Frees every segment without live records whose groups are all in the flushed index. The one
   /// that the index's position is in stays: a start looks for it there.
   Result<std::size_t> recycle(const Position& flushed);
-  /// All free files but one give their space back: nothing was written for a while.
+  /// All free files give their space back: nothing was written for a while.
   Result<void> give_back_free_files();
   /// Whether a segment could be freed if only the index were flushed.
   bool waits_for_flush(std::uint64_t flushed_group) const;
