@@ -22,7 +22,7 @@ def bench(tmp_path, *parts):
         [ROOT / "bench" / "run.py", "--quick", "--rounds", "1", "--scale", "0.0003", "--folder", BUILD / f"bench-{tmp_path.name}",
          "--json", results, *parts], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        output = run.communicate(timeout=100)[0]
+        output = run.communicate(timeout=240)[0]
     except subprocess.TimeoutExpired:
         run.terminate()  # it stops what it has started
         output = run.communicate()[0]
