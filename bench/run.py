@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 
 from harness import BIN, BUILD, ROOT, Failed, charts, machine, report
 from harness.bench import PARTS, Bench
@@ -82,8 +83,10 @@ def run(options):
         for name in wanted:
             try:
                 measured[name] = measure(bench, name, options)
-            except Failed as error:
+            except Exception as error:  # the other parts are worth having all the same
                 print(f"bench: {name}: {error}", file=sys.stderr, flush=True)
+                if not isinstance(error, Failed):
+                    traceback.print_exc()
                 broken.append(name)
     finally:
         if not options.keep:

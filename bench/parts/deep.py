@@ -64,8 +64,7 @@ def summary_under_load(bench, queue):
     command, request = [], []
     before = queue.sink.arrivals().messages
     while load.process.poll() is None:
-        command.append(timed(lambda: subprocess.run(
-            [BIN / "mansio", "--admin", queue.daemon.admin, "summary"], check=True, stdout=subprocess.DEVNULL)))
+        command.append(timed(lambda: summary_command(queue.daemon)))
         request.append(timed(queue.daemon.summary))
         time.sleep(0.005)
     sent = load.result()
@@ -73,6 +72,13 @@ def summary_under_load(bench, queue):
     yield row("mansio summary under load", command, "ms", at_most(20))
     yield row("mansio summary under load, p99", percentile(command, 0.99), "ms")
     yield row("the request alone, p99", percentile(request, 0.99), "ms")
+
+
+def summary_command(daemon):
+    done = subprocess.run([BIN / "mansio", "--admin", daemon.admin, "summary"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    if done.returncode != 0:
+        raise Failed(f"mansio summary: exit {done.returncode}: {done.stdout}{done.stderr}")
 
 
 def timed(work):
