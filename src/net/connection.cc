@@ -69,19 +69,40 @@ ErrorCode Connection::arm() {
   return {};
 }
 
+ErrorCode Connection::begin_waiting() {
+  immediate = 0;
+  ++waiting;
+  return arm();
+}
+
+ErrorCode Connection::waited(ErrorCode error) {
+  --waiting;
+  if (closed) return boost::asio::error::operation_aborted;
+  if (expired) return boost::asio::error::timed_out;
+  return error;
+}
+
 Task<ErrorCode> Connection::wait(std::shared_ptr<Connection> self, Socket::wait_type what) {
-  self->immediate = 0;
-  ++self->waiting;
-  ErrorCode error = self->arm();
+  ErrorCode error = self->begin_waiting();
   if (!error) {
-    const auto [waited] =
+    const auto [ended] =
         co_await self->socket.async_wait(what, boost::asio::as_tuple(boost::asio::use_awaitable));
-    error = waited;
+    error = ended;
   }
-  --self->waiting;
-  if (self->closed) co_return boost::asio::error::operation_aborted;
-  if (self->expired) co_return boost::asio::error::timed_out;
-  co_return error;
+  co_return self->waited(error);
+}
+
+Task<ErrorCode> Connection::receive(std::shared_ptr<Connection> self, std::span<char> buffer,
+                                    std::size_t& octets) {
+  ErrorCode error = self->begin_waiting();
+  if (!error) {
+    const auto [ended, got] =
+        co_await self->socket.async_receive(boost::asio::buffer(buffer.data(), buffer.size()),
+                                            boost::asio::as_tuple(boost::asio::use_awaitable));
+    error = ended;
+    octets = got;
+  }
+  co_return self->waited(error);
 }
 
 bool Connection::ran_long() { return ++immediate >= kImmediateMax; }

@@ -11,7 +11,9 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstddef>
 #include <memory>
+#include <span>
 
 #include "base/stream.h"
 
@@ -42,6 +44,9 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   /// Waits until the socket is ready or the deadline passes. No error: try again.
   static Task<ErrorCode> wait(std::shared_ptr<Connection> self, Socket::wait_type what);
+  /// Reads what comes next, without TLS: waits for it if nothing is there, as above.
+  static Task<ErrorCode> receive(std::shared_ptr<Connection> self, std::span<char> buffer,
+                                 std::size_t& octets);
   /// Counts an operation that did not have to wait. True: there were many; share_the_loop().
   bool ran_long();
   /// Lets other coroutines run.
@@ -53,6 +58,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
   void close();
 
  private:
+  ErrorCode begin_waiting();
+  ErrorCode waited(ErrorCode error);
   void set_timer();
 };
 

@@ -56,24 +56,27 @@ TlsProgress receive(Connection& connection, std::span<char> buffer) {
 
 Task<Result<std::size_t>> read(Shared connection, std::span<char> buffer) {
   MANSIO_ASSERT(!buffer.empty());
+  if (const auto error = refused(*connection)) co_return connection->fail(error);
   // Where the last read left nothing, most likely nothing has come since.
-  for (bool hopeful = !connection->drained;; hopeful = true) {
-    if (const auto error = refused(*connection)) co_return connection->fail(error);
-    const auto progress = hopeful ? receive(*connection, buffer) : nothing_yet();
-    if (!progress.error) {
-      // What TLS holds back does not show on the socket.
-      connection->drained = !connection->ssl && progress.octets < buffer.size();
-      if (connection->ran_long()) co_await Connection::share_the_loop(connection);
-      co_return progress.octets;
+  TlsProgress progress = connection->drained ? nothing_yet() : receive(*connection, buffer);
+  while (progress.error == boost::asio::error::would_block) {
+    if (connection->ssl) {
+      progress.error = co_await Connection::wait(connection, progress.wait_for);
+      if (!progress.error) progress = receive(*connection, buffer);
+    } else {
+      // To wait first and to read then would arm the socket anew, by a system call each time.
+      progress.error = co_await Connection::receive(connection, buffer, progress.octets);
     }
-    if (progress.error != boost::asio::error::would_block) {
-      // The end is no failure: close() may still say goodbye.
-      co_return progress.error == boost::asio::error::eof ? progress.error
-                                                          : connection->fail(progress.error);
-    }
-    const auto error = co_await Connection::wait(connection, progress.wait_for);
-    if (error) co_return connection->fail(error);
   }
+  if (progress.error) {
+    // The end is no failure: close() may still say goodbye.
+    co_return progress.error == boost::asio::error::eof ? progress.error
+                                                        : connection->fail(progress.error);
+  }
+  // What TLS holds back does not show on the socket.
+  connection->drained = !connection->ssl && progress.octets < buffer.size();
+  if (connection->ran_long()) co_await Connection::share_the_loop(connection);
+  co_return progress.octets;
 }
 
 /// What is left to write of a list of pieces.
