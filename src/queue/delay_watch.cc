@@ -226,17 +226,14 @@ Task<dsn::ReportedRecipient> DelayWatch::report_of(const spool::StoredMessage& s
 /// notice for the others has to be written anew.
 Task<bool> DelayWatch::submit(std::vector<spool::Operation> operations) {
   if (operations.empty()) co_return true;
-  std::vector<std::vector<spool::Admit>> notices;
-  for (const spool::Operation& operation : operations) {
-    notices.push_back(std::get<spool::Change>(operation).notices);
-  }
   auto performing = ports_.gate.perform_all(std::move(operations));
   const std::vector<spool::Answer> answers = co_await std::move(performing);
   bool told = true;
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    told = told && answers[i].status != spool::Status::refused;
-    if (answers[i].status != spool::Status::committed || answers[i].changed == 0) continue;
-    for (const spool::Admit& notice : notices[i]) ports_.dispatch(notice);
+  for (const spool::Answer& answer : answers) {
+    told = told && answer.status != spool::Status::refused;
+    if (answer.status != spool::Status::committed || answer.changed == 0) continue;
+    const auto& change = std::get<spool::Change>(*answer.operation);
+    for (const spool::Admit& notice : change.notices) ports_.dispatch(notice);
   }
   co_return told;
 }

@@ -172,20 +172,23 @@ Task<Admitted> Queue::Impl::admit(Submission submission) {
     discard_refused(admitted, sealed);
     co_return admitted;
   }
-  auto message = std::make_shared<Message>(message_from(std::move(submission)));
-  const std::vector<Time> due(message->lanes.size(), message->accepted_at);
-  spool::Operation operation = spool::Admit{*message, due};
+  auto operation = std::make_unique<spool::Operation>(spool::Admit{});
+  auto* admit = std::get_if<spool::Admit>(operation.get());
+  admit->message = message_from(std::move(submission));
+  admit->due.assign(admit->message.lanes.size(), admit->message.accepted_at);
   queue::Shard& here = shard_here(co_await boost::asio::this_coro::executor);
   auto performing = here.gate().perform(std::move(operation));
   spool::Answer answer = co_await std::move(performing);
   admitted.status = answer.status;
   admitted.detail = std::move(answer.detail);
   if (admitted.status == spool::Status::committed) {
+    admit = &std::get<spool::Admit>(*answer.operation);
+    auto message = std::make_shared<Message>(std::move(admit->message));
     if (message->accepted_at - message->id.time() > spool::arrival_max) {
       delay_watch_->arrived_late(message->accepted_at);
     }
     keep_in_memory(*message);
-    dispatch(message, due, &here);
+    dispatch(message, admit->due, &here);
   }
   discard_refused(admitted, sealed);
   co_return admitted;

@@ -836,11 +836,13 @@ void Shard::submit(std::shared_ptr<Attempt> attempt) {
   spool::Settle settle;
   settle.id = attempt->entry.place.id;
   settle.at = now();
-  settle.outcomes = attempt->outcomes;
-  settle.notices = attempt->notices;
+  settle.outcomes = std::move(attempt->outcomes);  // they come back with the answer
+  settle.notices = std::move(attempt->notices);
   if (attempt->in_doubt.empty()) {
-    gate_.submit(std::move(settle),
-                 [this, attempt](const spool::Answer& answer) { answered(attempt, answer); });
+    gate_.submit(std::move(settle), [this, attempt](spool::Answer answer) {
+      take_back(*attempt, answer);
+      answered(attempt, answer);
+    });
     return;
   }
   spool::Change change;
@@ -852,11 +854,19 @@ void Shard::submit(std::shared_ptr<Attempt> attempt) {
   change.actor = "engine";
   // Submitted in one turn, so that one group has both; the outcome's own answer decides.
   const auto outcome = std::make_shared<spool::Answer>();
-  gate_.submit(std::move(settle),
-               [outcome](spool::Answer answer) { *outcome = std::move(answer); });
+  gate_.submit(std::move(settle), [attempt, outcome](spool::Answer answer) {
+    take_back(*attempt, answer);
+    *outcome = std::move(answer);
+  });
   gate_.submit(std::move(change), [this, attempt, outcome](const spool::Answer& answer) {
     answered(attempt, answer.status == spool::Status::unknown ? answer : *outcome);
   });
+}
+
+void Shard::take_back(Attempt& attempt, spool::Answer& answer) {
+  auto& settle = std::get<spool::Settle>(*answer.operation);
+  attempt.outcomes = std::move(settle.outcomes);
+  attempt.notices = std::move(settle.notices);
 }
 
 void Shard::answered(const std::shared_ptr<Attempt>& attempt, const spool::Answer& answer) {

@@ -147,6 +147,7 @@ class Shard {
   Task<void> settle_with_notices(std::shared_ptr<Attempt> attempt);
   Task<void> give_up(schedule::GiveUp action);
   void submit(std::shared_ptr<Attempt> attempt);
+  static void take_back(Attempt& attempt, spool::Answer& answer);
   void answered(const std::shared_ptr<Attempt>& attempt, const spool::Answer& answer);
   void committed(const Attempt& attempt);
   void refused(const std::shared_ptr<Attempt>& attempt, const spool::Answer& answer);

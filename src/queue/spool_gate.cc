@@ -15,6 +15,10 @@ SpoolGate::SpoolGate(spool::Spool& spool, boost::asio::any_io_executor loop)
     : spool_(spool), loop_(loop), changed_(loop) {}
 
 void SpoolGate::submit(spool::Operation operation, Continuation then) {
+  submit(std::make_unique<spool::Operation>(std::move(operation)), std::move(then));
+}
+
+void SpoolGate::submit(std::unique_ptr<spool::Operation> operation, Continuation then) {
   const std::uint64_t tag = next_tag_++;
   waiting_.emplace(tag, std::move(then));
   // What the other handlers of this turn submit joins: the flush runs behind them.
@@ -35,7 +39,12 @@ void SpoolGate::completed(std::vector<spool::Answer> answers) {
   });
 }
 
+/// Not a coroutine: the operation is large, and would be moved into each of them.
 Task<spool::Answer> SpoolGate::perform(spool::Operation operation) {
+  return perform(std::make_unique<spool::Operation>(std::move(operation)));
+}
+
+Task<spool::Answer> SpoolGate::perform(std::unique_ptr<spool::Operation> operation) {
   const boost::asio::any_io_executor here = co_await boost::asio::this_coro::executor;
   auto performing = here == loop_ ? perform_here(std::move(operation))
                                   : perform_from_elsewhere(std::move(operation));
@@ -43,8 +52,8 @@ Task<spool::Answer> SpoolGate::perform(spool::Operation operation) {
 }
 
 /// The caller goes on within the handler that brought the answer. REQUIRES: it runs on the loop.
-Task<spool::Answer> SpoolGate::perform_here(spool::Operation operation) {
-  auto initiate = [this](auto handler, spool::Operation what) {
+Task<spool::Answer> SpoolGate::perform_here(std::unique_ptr<spool::Operation> operation) {
+  auto initiate = [this](auto handler, std::unique_ptr<spool::Operation> what) {
     auto caller = std::make_shared<decltype(handler)>(std::move(handler));
     submit(std::move(what), [caller = std::move(caller)](spool::Answer answer) {
       auto go_on = std::move(*caller);
@@ -55,8 +64,8 @@ Task<spool::Answer> SpoolGate::perform_here(spool::Operation operation) {
       initiate, boost::asio::use_awaitable, std::move(operation));
 }
 
-Task<spool::Answer> SpoolGate::perform_from_elsewhere(spool::Operation operation) {
-  auto shared = std::make_shared<spool::Operation>(std::move(operation));
+Task<spool::Answer> SpoolGate::perform_from_elsewhere(std::unique_ptr<spool::Operation> operation) {
+  auto shared = std::make_shared<std::unique_ptr<spool::Operation>>(std::move(operation));
   std::function<void(std::function<void(spool::Answer)>)> start =
       [this, shared](std::function<void(spool::Answer)> done) {
         boost::asio::dispatch(loop_, [this, shared, done = std::move(done)]() mutable {

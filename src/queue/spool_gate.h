@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -25,6 +26,7 @@ class SpoolGate final : public spool::CompletionSink {
   void submit(spool::Operation operation, Continuation then);
   /// From a coroutine on any executor.
   Task<spool::Answer> perform(spool::Operation operation);
+  Task<spool::Answer> perform(std::unique_ptr<spool::Operation> operation);
   /// All at once, answers in the same order; from a coroutine on any executor.
   Task<std::vector<spool::Answer>> perform_all(std::vector<spool::Operation> operations);
   /// Until nothing is outstanding. From a coroutine on the loop.
@@ -36,8 +38,9 @@ class SpoolGate final : public spool::CompletionSink {
 
  private:
   void flush();
-  Task<spool::Answer> perform_here(spool::Operation operation);
-  Task<spool::Answer> perform_from_elsewhere(spool::Operation operation);
+  void submit(std::unique_ptr<spool::Operation> operation, Continuation then);
+  Task<spool::Answer> perform_here(std::unique_ptr<spool::Operation> operation);
+  Task<spool::Answer> perform_from_elsewhere(std::unique_ptr<spool::Operation> operation);
 
   spool::Spool& spool_;
   boost::asio::any_io_executor loop_;

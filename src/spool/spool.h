@@ -24,6 +24,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -169,11 +170,22 @@ struct Answer {
   std::uint32_t recipients_left = 0;  ///< of the message, not final
   std::string detail;                 ///< for logs, when not committed
   std::vector<Claimed> claimed;
+  /// The request's, given back: who goes on with a message that was admitted needs no copy of it.
+  std::unique_ptr<Operation> operation;
 };
 
+/// Never without an operation. It holds it by a pointer, since it passes through several queues.
 struct Request {
+  Request() = default;
+
+  Request(std::uint64_t its_tag, Operation what)
+      : Request(its_tag, std::make_unique<Operation>(std::move(what))) {}
+
+  Request(std::uint64_t its_tag, std::unique_ptr<Operation> what)
+      : tag(its_tag), operation(std::move(what)) {}
+
   std::uint64_t tag = 0;  ///< the caller's, comes back in the answer
-  Operation operation;
+  std::unique_ptr<Operation> operation;
 };
 
 /// Receives answers. Called on a spool thread; must not block and must outlive the spool's stop().

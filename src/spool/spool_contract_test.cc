@@ -187,6 +187,21 @@ TEST_P(SpoolContract, slimta_38_ASinkThatFailsDoesNotFailTheWrite) {
   EXPECT_EQ(totals().messages, 2u);
 }
 
+TEST_P(SpoolContract, GivesTheOperationBackWithItsAnswer) {
+  const Admit given = make_admit({"a@x.example"});
+  const Answer taken = commit(given);
+  EXPECT_EQ(taken.status, Status::committed);
+  ASSERT_NE(taken.operation, nullptr);
+  const auto& back = std::get<Admit>(*taken.operation);
+  EXPECT_EQ(back.message.id, given.message.id);
+  EXPECT_EQ(back.message.envelope, given.message.envelope);
+  EXPECT_EQ(back.message.content.octets, given.message.content.octets);
+  EXPECT_EQ(back.due, given.due);
+  const Answer refused = commit(make_admit({}));
+  EXPECT_EQ(refused.status, Status::refused);
+  EXPECT_NE(refused.operation, nullptr);
+}
+
 TEST_P(SpoolContract, slimta_66_AnAdmitThatFailsLeavesNothingOfAnyLane) {
   Admit unsealed = make_admit({"a@x.example", "b@y.example", "c@z.example"});
   unsealed.message.content.octets = nullptr;

@@ -251,7 +251,7 @@ TEST_P(DelayNotices, N9_an_outcome_that_comes_between_silences_only_its_own_reci
     settle.outcomes[0].recipient = 1;
     settle.outcomes[0].disposition.outcome = Outcome::delivered;
     std::vector<spool::Request> requests(1);
-    requests[0].operation = std::move(settle);
+    requests[0] = spool::Request(0, std::move(settle));
     world->spool().submit(std::move(requests), nobody);
   };
   world->pass(hours(5));

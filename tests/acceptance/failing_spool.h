@@ -32,7 +32,7 @@ class FailingSpool final : public spool::Spool {
     std::vector<spool::Request> passed;
     std::vector<spool::Answer> answers;
     for (spool::Request& request : requests) {
-      if (admits_ && std::holds_alternative<spool::Admit>(request.operation)) {
+      if (admits_ && std::holds_alternative<spool::Admit>(*request.operation)) {
         spool::Answer answer;
         answer.tag = request.tag;
         answer.status = *admits_;

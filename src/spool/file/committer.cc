@@ -112,7 +112,7 @@ void Committer::submit(std::vector<Request> requests, CompletionSink& sink) {
   items.reserve(requests.size());
   for (Request& request : requests) {
     Item& item = items.emplace_back();
-    item.octets = size_bound(request.operation);
+    item.octets = size_bound(*request.operation);
     item.request = std::move(request);
     item.sink = &sink;
   }
@@ -122,7 +122,7 @@ void Committer::submit(std::vector<Request> requests, CompletionSink& sink) {
 void Committer::submit(Operation operation) {
   std::vector<Item> items(1);
   items[0].octets = size_bound(operation);
-  items[0].request.operation = std::move(operation);
+  items[0].request = Request(0, std::move(operation));
   enqueue(std::move(items));
 }
 
@@ -151,20 +151,23 @@ void Committer::enqueue(std::vector<Item> items) {
     lock.unlock();
     // Too late: nobody will write it, but nobody is left waiting either.
     Answers answers;
-    for (const Item& item : items) {
-      if (item.sink != nullptr) answers[item.sink].emplace_back().tag = item.request.tag;
+    for (Item& item : items) {
+      if (item.sink == nullptr) continue;
+      Answer& answer = answers[item.sink].emplace_back();
+      answer.tag = item.request.tag;
+      answer.operation = std::move(item.request.operation);
     }
     return deliver(std::move(answers), false);
   }
   for (Item& item : items) {
     ++submitted_count_;
     if (pending_.empty()) pending_since_ = now;
-    if (item.sink != nullptr && is_admit(item.request.operation)) {
+    if (item.sink != nullptr && is_admit(*item.request.operation)) {
       // Admits are turned away first; whatever ends deliveries always gets in.
       const bool old = now - pending_since_ > store_.options.submit_age;
       item.refused = old || pending_admit_octets_ + item.octets > store_.options.submit_memory;
       if (item.refused) {
-        std::get<Admit>(item.request.operation).message.content.octets = nullptr;
+        std::get<Admit>(*item.request.operation).message.content.octets = nullptr;
       } else {
         pending_admit_octets_ += item.octets;
       }
@@ -229,10 +232,10 @@ std::vector<Committer::Item> Committer::take() {
   const std::size_t limit = std::min<std::size_t>(group_octets_max, store_.journal->capacity() / 2);
   while (!pending_.empty()) {
     Item& next = pending_.front();
-    const bool alone = !next.relocation && is_claim(next.request.operation);
+    const bool alone = next.request.operation && is_claim(*next.request.operation);
     if (!items.empty() && (alone || octets + next.octets > limit)) break;
     octets += next.octets;
-    if (next.sink != nullptr && is_admit(next.request.operation) && !next.refused) {
+    if (next.sink != nullptr && is_admit(*next.request.operation) && !next.refused) {
       pending_admit_octets_ -= next.octets;
     }
     items.push_back(std::move(next));
@@ -260,7 +263,7 @@ void Committer::process(std::vector<Item> items) {
       items.begin(), items.end(), [](const Item& item) { return item.relocation.has_value(); }));
   builder_.begin(next_group_);
   const bool has_admit = std::any_of(items.begin(), items.end(), [](const Item& item) {
-    return item.sink != nullptr && is_admit(item.request.operation);
+    return item.sink != nullptr && is_admit(*item.request.operation);
   });
   if (has_admit) check_space();
   std::uint64_t octets = group_overhead;
@@ -278,6 +281,7 @@ void Committer::process(std::vector<Item> items) {
     }
     if (latched_) answer = Answer{};
     answer.tag = tag;
+    answer.operation = std::move(item.request.operation);
     if (item.sink != nullptr) work.answers[item.sink].push_back(std::move(answer));
   }
   if (!latched_ && !write(work)) latch("the journal cannot be written");
@@ -307,7 +311,7 @@ bool Committer::apply(Item& item, bool admits, Answer& answer) {
     builder_.copy_suspensions();
     return true;
   }
-  const Operation& operation = item.request.operation;
+  const Operation& operation = *item.request.operation;
   if (const auto* claim = std::get_if<Claim>(&operation)) return apply_claim(*claim, answer);
   QueueId id;
   if (const auto* admit = std::get_if<Admit>(&operation)) {
@@ -497,9 +501,10 @@ void Committer::deliver(Answers answers, bool known) {
   for (auto& [sink, list] : answers) {
     if (!known) {
       for (Answer& answer : list) {
-        const std::uint64_t tag = answer.tag;
-        answer = Answer{};
-        answer.tag = tag;
+        Answer unknown;
+        unknown.tag = answer.tag;
+        unknown.operation = std::move(answer.operation);
+        answer = std::move(unknown);
       }
     }
     try {

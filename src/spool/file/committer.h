@@ -68,7 +68,7 @@ class Committer {
 
  private:
   struct Item {
-    Request request;
+    Request request;  // without an operation: one of the three tasks below
     CompletionSink* sink = nullptr;
     std::optional<Relocation> relocation;
     bool copies_suspensions = false;

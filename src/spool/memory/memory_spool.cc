@@ -209,14 +209,15 @@ void MemorySpool::submit(std::vector<Request> requests, CompletionSink& sink) {
   answers.reserve(requests.size());
   {
     const std::lock_guard lock(store_->mutex);
-    for (const Request& request : requests) {
+    for (Request& request : requests) {
       Answer answer;
       if (stopped_) {
         answer.detail = "the spool is stopped";
       } else {
-        answer = store_->commit(request.operation, options_, options_.now());
+        answer = store_->commit(*request.operation, options_, options_.now());
       }
       answer.tag = request.tag;
+      answer.operation = std::move(request.operation);
       answers.push_back(std::move(answer));
     }
   }
