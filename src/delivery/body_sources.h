@@ -16,6 +16,8 @@ class MemoryBody final : public smtp::BodySource {
 
   Task<Result<std::string_view>> next() override;
 
+  bool lasting() const override { return true; }
+
  private:
   std::shared_ptr<const std::string> octets_;
   std::size_t at_ = 0;

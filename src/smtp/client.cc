@@ -7,14 +7,13 @@
 
 #include "base/assert.h"
 #include "smtp/data_encoder.h"
+#include "smtp/outgoing.h"
 
 namespace mansio::smtp {
 namespace {
 
 constexpr std::size_t input_size = 2048;  // a connection has so much all its life
 constexpr std::size_t write_size = 64 * 1024;
-/// What the encoding may add to ordinary content without another allocation.
-constexpr std::size_t room_for_dots = 64;
 /// Each chunk waits for its reply: large enough for that to cost little, small enough for memory.
 constexpr std::size_t chunk_size = 256 * 1024;
 
@@ -97,11 +96,18 @@ bool ClientSession::unexpected_input(Stage stage) {
 Task<bool> ClientSession::flush(Stage stage, Duration timeout) {
   if (broken_) co_return false;
   if (output_.empty()) co_return true;
-  stream_->set_deadline(clock_.steady_now() + timeout);
   std::vector<boost::asio::const_buffer> pieces;
   pieces.emplace_back(output_.data(), output_.size());
-  const Result<void> written = co_await stream_->write(std::move(pieces));
+  const bool written = co_await write(std::move(pieces), stage, timeout);
   output_.clear();
+  co_return written;
+}
+
+Task<bool> ClientSession::write(std::vector<boost::asio::const_buffer> pieces, Stage stage,
+                                Duration timeout) {
+  if (broken_) co_return false;
+  stream_->set_deadline(clock_.steady_now() + timeout);
+  const Result<void> written = co_await stream_->write(std::move(pieces));
   if (!written) break_off(stage, written.error());
   co_return !broken_;
 }
@@ -357,11 +363,7 @@ Task<void> ClientSession::content(Transaction& transaction, BodySource& source,
     co_await content_in_chunks(transaction, source, before_dot);
     co_return;
   }
-  // What is queued follows the dot.
-  const std::string queued = output_;
-  output_.clear();
-  output_.reserve(
-      std::min<std::size_t>(transaction.facts.size + queued.size() + room_for_dots, write_size));
+  Outgoing outgoing(source.lasting());
   DataEncoder encoder;
   for (;;) {
     const Result<std::string_view> piece = co_await source.next();
@@ -372,12 +374,13 @@ Task<void> ClientSession::content(Transaction& transaction, BodySource& source,
       co_return;
     }
     if (piece->empty()) break;
-    encoder.feed(*piece, output_);
-    if (output_.size() < write_size) continue;
-    if (!co_await flush(Stage::body, options_.timeouts.block)) {
+    encoder.feed(*piece, outgoing);
+    if (outgoing.size() < write_size) continue;
+    if (!co_await write(outgoing.buffers(), Stage::body, options_.timeouts.block)) {
       transaction.content = broken_answer(Stage::body);
       co_return;
     }
+    outgoing.clear();
     if (stream_->has_input()) {
       // The peer does not wait for the end: it refuses, or it is gone.
       transaction.content = co_await read_answer(Stage::body, options_.timeouts.block);
@@ -390,11 +393,12 @@ Task<void> ClientSession::content(Transaction& transaction, BodySource& source,
       co_return;
     }
   }
-  encoder.finish(output_);
-  output_ += queued;
+  encoder.finish(outgoing);
+  outgoing.copy(output_);  // what is queued follows the dot
+  output_.clear();
   if (before_dot) before_dot();
   transaction.dot_written = true;
-  co_await flush(Stage::final_dot, options_.timeouts.block);
+  co_await write(outgoing.buffers(), Stage::final_dot, options_.timeouts.block);
 }
 
 Task<void> ClientSession::content_in_chunks(Transaction& transaction, BodySource& source,

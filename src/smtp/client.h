@@ -67,6 +67,9 @@ class BodySource {
   virtual ~BodySource() = default;
   /// Empty at the end. An error is ours (the store), never the peer's.
   virtual Task<Result<std::string_view>> next() = 0;
+
+  /// Whether pieces stay valid as long as the source, so that they need not be copied.
+  virtual bool lasting() const { return false; }
 };
 
 /// One transaction: what to send, and what was answered.
@@ -157,6 +160,7 @@ class ClientSession {
   Task<Answer> command(Stage stage, const std::string& line, Duration timeout);
   Task<Answer> exchange(Stage stage, Duration timeout);
   Task<bool> flush(Stage stage, Duration timeout);
+  Task<bool> write(std::vector<boost::asio::const_buffer> pieces, Stage stage, Duration timeout);
   bool take_answer(Stage stage, Answer& answer);
   Task<Answer> read_answer(Stage stage, Duration timeout);
   Answer broken_answer(Stage stage) const;

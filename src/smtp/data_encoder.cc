@@ -7,12 +7,12 @@
 
 namespace mansio::smtp {
 
-void DataEncoder::end_line(std::string& out) {
-  out += "\r\n";
+void DataEncoder::end_line(Outgoing& out) {
+  out.copy("\r\n");
   at_line_start_ = true;
 }
 
-void DataEncoder::feed(std::string_view octets, std::string& out) {
+void DataEncoder::feed(std::string_view octets, Outgoing& out) {
   if (after_cr_ && !octets.empty()) {
     after_cr_ = false;
     if (octets.front() == '\n') {
@@ -26,10 +26,10 @@ void DataEncoder::feed(std::string_view octets, std::string& out) {
     if (at_line_start_) {
       std::uint64_t ignored = 0;
       const std::size_t plain = plain_lines(octets, ignored);
-      out += octets.substr(0, plain);
+      out.refer(octets.substr(0, plain));
       octets.remove_prefix(plain);
       if (octets.empty()) return;
-      if (octets.front() == '.') out += '.';
+      if (octets.front() == '.') out.copy(".");
     }
     // A line's text ends at the first LF; a CR before that is looked for only within the line.
     const std::size_t newline = octets.find('\n');
@@ -37,7 +37,7 @@ void DataEncoder::feed(std::string_view octets, std::string& out) {
     const std::size_t carriage_return = line.find('\r');
     const std::string_view text = line.substr(0, carriage_return);
     if (!text.empty()) {
-      out += text;
+      out.refer(text);
       at_line_start_ = false;
     }
     octets.remove_prefix(text.size());
@@ -62,14 +62,14 @@ void DataEncoder::feed(std::string_view octets, std::string& out) {
   }
 }
 
-void DataEncoder::finish(std::string& out) {
+void DataEncoder::finish(Outgoing& out) {
   if (after_cr_) {
     after_cr_ = false;
     repaired_ = true;
     end_line(out);
   }
   if (!at_line_start_) end_line(out);
-  out += ".\r\n";
+  out.copy(".\r\n");
 }
 
 }  // namespace mansio::smtp

@@ -3,24 +3,26 @@
 // bare CR or LF and no undoubled leading dot leaves. Pure.
 #pragma once
 
-#include <string>
 #include <string_view>
+
+#include "smtp/outgoing.h"
 
 namespace mansio::smtp {
 
 class DataEncoder {
  public:
-  /// Appends the encoded form of the next octets to `out`. A bare CR or LF becomes CRLF.
-  void feed(std::string_view octets, std::string& out);
+  /// Appends the encoded form of the next octets to `out`, which refers to them where it may. A
+  /// bare CR or LF becomes CRLF.
+  void feed(std::string_view octets, Outgoing& out);
 
   /// Appends CRLF if the content did not end with one, and the final dot. Call it once.
-  void finish(std::string& out);
+  void finish(Outgoing& out);
 
   /// True if a bare CR or LF had to be repaired: the content was damaged on its way here.
   bool repaired() const { return repaired_; }
 
  private:
-  void end_line(std::string& out);
+  void end_line(Outgoing& out);
 
   bool at_line_start_ = true;
   bool after_cr_ = false;  // a CR was read and not written yet

@@ -12,13 +12,14 @@ namespace {
 
 std::string encode(std::string_view content, std::size_t first, std::size_t others) {
   DataEncoder encoder;
-  std::string out;
+  Outgoing out(true);
   encoder.feed(content.substr(0, first), out);
   for (std::size_t at = std::min(first, content.size()); at < content.size(); at += others) {
     encoder.feed(content.substr(at, others), out);
   }
   encoder.finish(out);
-  return out;
+  EXPECT_EQ(out.to_string().size(), out.size());
+  return out.to_string();
 }
 
 /// No bare CR or LF, and a line beginning with a dot begins with two, but for the last.
@@ -67,7 +68,7 @@ TEST(DataEncoder, EncodesTheTable) {
 }
 
 TEST(DataEncoder, NoticesRepairs) {
-  std::string out;
+  Outgoing out(true);
   DataEncoder clean;
   clean.feed(".a\r\n\r\nb", out);
   clean.finish(out);
@@ -97,6 +98,29 @@ TEST(DataEncoder, LeavesCleanContentAsItIs) {
   std::string content;
   for (int i = 0; i < 100; ++i) content += "line " + std::to_string(i) + " with . dots.\r\n";
   EXPECT_EQ(encode(content, 50, 64), content + ".\r\n");
+  EXPECT_EQ(encode(content, 1500, 1500), content + ".\r\n");
+}
+
+TEST(DataEncoder, CopiesNoLongRunOfContentThatLasts) {
+  std::string content(100 * 70, 'x');
+  for (std::size_t at = 68; at < content.size(); at += 70) content.replace(at, 2, "\r\n");
+  content += ".dot\r\n" + content;
+  Outgoing out(true);
+  DataEncoder encoder;
+  encoder.feed(content, out);
+  encoder.finish(out);
+  const auto buffers = out.buffers();
+  ASSERT_EQ(buffers.size(), 4);  // up to the dot; the line with its two dots; the rest; the end
+  EXPECT_EQ(buffers[0].data(), content.data());
+  EXPECT_EQ(buffers[0].size(), 7000);
+  EXPECT_EQ(buffers[2].data(), content.data() + 7006);
+  EXPECT_EQ(buffers[2].size(), 7000);
+  Outgoing copied(false);
+  DataEncoder another;
+  another.feed(content, copied);
+  another.finish(copied);
+  EXPECT_EQ(copied.buffers().size(), 1);
+  EXPECT_EQ(copied.to_string(), out.to_string());
 }
 
 }  // namespace
