@@ -6,6 +6,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
@@ -147,6 +148,8 @@ void Index::open(bool create) {
     asked.memtable_whole_key_filtering = true;
   }
   auto& history = descriptors[static_cast<std::size_t>(Family::history)].options;
+  // Rows come in the order of their ids, mostly behind all others: no search for their place.
+  history.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(0));
 
   struct FilterFactory final : rocksdb::CompactionFilterFactory {
     FilterFactory(Clock& clock, Duration keep) : clock_(clock), keep_(keep) {}
@@ -282,6 +285,17 @@ Result<std::optional<std::string>> Index::stored(Family family, std::string_view
 
 Result<std::optional<MessageRow>> Index::stored_message(const QueueId& id) const {
   return read_message(id, nullptr);
+}
+
+Result<QueueId> Index::last_message() const {
+  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(
+      rocksdb::ReadOptions(), handles_[static_cast<std::size_t>(Family::messages)]));
+  it->SeekToLast();
+  if (!it->status().ok()) return to_error(it->status());
+  if (!it->Valid()) return QueueId();
+  const auto id = parse_message_key({it->key().data(), it->key().size()});
+  if (!id) return make_error_code(Errc::corrupt);
+  return *id;
 }
 
 /// A message that RocksDB never saw and that ends leaves nothing behind but its history.

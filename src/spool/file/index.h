@@ -8,6 +8,7 @@
 // Thread safety: merge() from one thread; everything else from any.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -80,6 +81,8 @@ class Index {
   // ---- what RocksDB holds, without the overlay: for the committer, which keeps the rest itself
   Result<std::optional<std::string>> stored(Family family, std::string_view key) const;
   Result<std::optional<MessageRow>> stored_message(const QueueId& id) const;
+  /// The greatest id that has a row; nil: none has.
+  Result<QueueId> last_message() const;
 
   /// Groups up to this one are in RocksDB, so that the committer may forget what it knew of them.
   std::uint64_t written_group() const { return written_group_.load(std::memory_order_acquire); }

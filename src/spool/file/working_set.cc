@@ -34,6 +34,12 @@ bool decode_count(std::string_view octets, std::uint64_t& count) {
 
 }  // namespace
 
+const QueueId WorkingSet::greatest_id = [] {
+  QueueId id;
+  id.octets.fill(0xff);
+  return id;
+}();
+
 std::size_t WorkingSet::KeyHash::operator()(const LaneKey& lane) const {
   const std::hash<std::string> hash;
   return hash(lane.destination) * 31 + hash(lane.binding);
@@ -72,6 +78,9 @@ Result<void> WorkingSet::load() {
   if (!done) return done.error();
   if (!readable) return make_error_code(Errc::corrupt);
   suspensions_known = !suspensions.empty();
+  auto last = index_.last_message();
+  if (!last && last.error() != make_error_code(Errc::corrupt)) return last.error();
+  newest_elsewhere_ = last ? *last : greatest_id;
   next_sequence = index_.opened_at().sequence;
   return {};
 }
@@ -82,9 +91,10 @@ Result<WorkingSet::Held*> WorkingSet::message(const QueueId& id) {
     order_.splice(order_.end(), order_, found->second.place);
     return &found->second;
   }
+  Held held;
+  if (id > newest_elsewhere_) return &insert(id, std::move(held));
   auto row = index_.stored_message(id);
   if (!row) return row.error();
-  Held held;
   if (*row) {
     held.state = std::make_shared<StoredMessage>(std::move((*row)->stored));
     held.location = (*row)->location;
@@ -117,6 +127,9 @@ void WorkingSet::forget(std::unordered_map<QueueId, Held>::iterator message) {
   const auto& [id, held] = *message;
   std::uint64_t& newest = forgotten_[std::hash<QueueId>()(id) % forgotten_.size()];
   newest = std::max(newest, held.group);
+  // One that never was has no row either.
+  const bool existed = held.state != nullptr || held.group != 0;
+  if (existed) newest_elsewhere_ = std::max(newest_elsewhere_, id);
   octets_ -= held.octets;
   order_.erase(held.place);
   messages_.erase(message);

@@ -53,7 +53,9 @@ class WorkingSet {
   /// is known already, or may have changed since.
   void offer(MessageRow row, std::uint64_t group);
 
-  /// The pointers that these give hold until trim().
+  /// The pointers that these give hold until trim(). A message that is newer than every other one
+  /// that has a row and is not here is not looked up: new mail costs no look at the index. An id
+  /// that is newer than all that were ever forgotten is not looked up: it is here, or nowhere.
   Result<Held*> message(const QueueId& id);
   Result<Counter<LaneRow>*> lane(const LaneKey& lane);
   Result<Counter<FlowRow>*> flow(const FlowKey& flow);
@@ -87,6 +89,8 @@ class WorkingSet {
   template <class Counters>
   void trim_counters(Counters& counters);
 
+  static const QueueId greatest_id;
+
   const Index& index_;
   const std::uint64_t memory_;
   std::unordered_map<QueueId, Held> messages_;
@@ -96,6 +100,8 @@ class WorkingSet {
   // By hash of the id: the newest group that changed a message which is not held any more. Ids that
   // share a place make offer() refuse what it could have taken, never the reverse.
   std::vector<std::uint64_t> forgotten_;
+  // No message after this one has a row without being here. Until load() it is not known.
+  QueueId newest_elsewhere_ = greatest_id;
 
   struct KeyHash {
     std::size_t operator()(const LaneKey& lane) const;

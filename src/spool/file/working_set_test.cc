@@ -75,5 +75,52 @@ TEST_F(WorkingSetTest, LeavesARowOfAMessageThatIsKnown) {
   EXPECT_FALSE(knows(found.stored.message.id));
 }
 
+/// Rows that are in RocksDB when the set is made.
+class WorkingSetOfAnOldIndex : public WorkingSetTest {
+ protected:
+  void store(const MessageRow& stored, std::uint64_t group) {
+    IndexChanges changes;
+    changes.rows.push_back({Family::messages, message_key(stored.stored.message.id),
+                            encode_row(stored), stored.stored.message.id, true});
+    changes.position.group = group;
+    index_->merge(std::move(changes));
+    ASSERT_TRUE(index_->write_pending());
+  }
+};
+
+TEST_F(WorkingSetOfAnOldIndex, FindsWhatWasThereBefore) {
+  const MessageRow older = row(), newer = row();
+  store(older, 1);
+  store(newer, 2);
+  WorkingSet set(*index_, 1 << 20);
+  ASSERT_TRUE(set.load());
+  EXPECT_NE((*set.message(older.stored.message.id))->state, nullptr);
+  EXPECT_NE((*set.message(newer.stored.message.id))->state, nullptr);
+}
+
+TEST_F(WorkingSetOfAnOldIndex, FindsANewerMessageThatItHasForgotten) {
+  store(row(), 1);
+  WorkingSet set(*index_, 0);  // forgets at once
+  ASSERT_TRUE(set.load());
+  const MessageRow later = row();
+  auto held = set.message(later.stored.message.id);
+  ASSERT_TRUE(held);
+  EXPECT_EQ((*held)->state, nullptr);
+  (*held)->state = std::make_shared<StoredMessage>(later.stored);
+  set.changed(**held, 2);
+  store(later, 2);
+  set.trim();
+  EXPECT_NE((*set.message(later.stored.message.id))->state, nullptr);
+}
+
+TEST_F(WorkingSetOfAnOldIndex, DoesNotLookForAMessageThatIsNewerThanAll) {
+  store(row(), 1);
+  WorkingSet set(*index_, 1 << 20);
+  ASSERT_TRUE(set.load());
+  const MessageRow later = row();
+  store(later, 2);  // as if by another hand, to see that it is not looked for
+  EXPECT_EQ((*set.message(later.stored.message.id))->state, nullptr);
+}
+
 }  // namespace
 }  // namespace mansio::spool
