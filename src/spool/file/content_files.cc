@@ -3,13 +3,6 @@
 #include "base/log.h"
 
 namespace mansio::spool {
-namespace {
-
-// Handed to the disk in such pieces while more arrives, so that the sync at the end is short and
-// small commits beside it are not held up.
-constexpr std::uint64_t write_behind_octets = 4u << 20;
-
-}  // namespace
 
 /// Shared with the work that is under way; the writer's destruction ends it.
 class ContentFileWriter final : public ContentWriter {
@@ -51,7 +44,7 @@ class ContentFileWriter final : public ContentWriter {
     QueueId content;
     std::filesystem::path path;
     std::unique_ptr<File> file;
-    std::uint64_t size = 0, behind = 0;
+    std::uint64_t size = 0, synced = 0;
     bool failed = false, sealed = false;
   };
 
@@ -71,9 +64,9 @@ class ContentFileWriter final : public ContentWriter {
     auto done = state.file->write_at(state.size, piece);
     if (!done) return fail(state, done.error());
     state.size += piece.size();
-    if (state.size - state.behind >= write_behind_octets) {
-      state.file->write_behind(state.behind, state.size - state.behind);
-      state.behind = state.size;
+    if (state.size - state.synced >= sync_octets_max) {
+      if (auto synced = state.file->sync(); !synced) return fail(state, synced.error());
+      state.synced = state.size;
     }
     return {};
   }

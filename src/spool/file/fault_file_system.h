@@ -227,10 +227,6 @@ class FaultFileSystem final : public FileSystem {
 
     Result<std::uint64_t> size() override { return file_->size(); }
 
-    void write_behind(std::uint64_t offset, std::uint64_t length) override {
-      file_->write_behind(offset, length);
-    }
-
    private:
     FaultFileSystem& owner_;
     const Identity identity_;

@@ -68,14 +68,6 @@ class PosixFile final : public File {
     return static_cast<std::uint64_t>(facts.st_size);
   }
 
-  void write_behind(std::uint64_t offset, std::uint64_t length) override {
-    // Only a hint: a failure shows at the sync.
-    if (sync_) {
-      ::sync_file_range(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(length),
-                        SYNC_FILE_RANGE_WRITE);
-    }
-  }
-
  private:
   int descriptor_;
   bool sync_;

@@ -26,8 +26,6 @@ class MemoryFile final : public File {
 
   Result<std::uint64_t> size() override { return octets_.size(); }
 
-  void write_behind(std::uint64_t, std::uint64_t) override {}
-
  private:
   std::string octets_;
 };
