@@ -14,10 +14,12 @@ namespace {
 
 using spool::Verb;
 
-/// Messages per step of a bulk verb: bounds memory and the pause that one step causes.
-constexpr std::size_t bulk_step = 500;
-constexpr std::size_t step_recipients = 5000;
-constexpr std::size_t step_with_notices = 50;
+/// Messages that a bulk verb has in memory, and those that it changes in one step: nobody's mail is
+/// accepted or settled while the spool takes a step.
+constexpr std::size_t bulk_page = 500;
+constexpr std::size_t step_messages = 100;
+constexpr std::size_t step_recipients = 1000;
+constexpr std::size_t step_with_notices = 25;
 /// A bulk retry makes a thousand messages due per second, so that it is no burst.
 constexpr Duration bulk_spread = std::chrono::milliseconds(1);
 constexpr Duration bulk_rest_max = std::chrono::seconds(1);
@@ -468,7 +470,7 @@ Task<void> Queue::Impl::count_changes(const std::vector<ListedMessage>& messages
 Task<void> Queue::Impl::change_page(std::vector<ListedMessage> messages, spool::Change pattern,
                                     BulkResult& result) {
   const bool reports = pattern.verb == Verb::fail || pattern.verb == Verb::expire;
-  const std::size_t messages_max = reports ? step_with_notices : bulk_step;
+  const std::size_t messages_max = reports ? step_with_notices : step_messages;
   std::vector<ListedMessage> step;
   std::size_t recipients = 0;
   for (std::size_t i = 0; i < messages.size() && result.error.empty(); ++i) {
@@ -476,8 +478,11 @@ Task<void> Queue::Impl::change_page(std::vector<ListedMessage> messages, spool::
     step.push_back(std::move(messages[i]));
     const bool last = i + 1 == messages.size();
     if (!last && step.size() < messages_max && recipients < step_recipients) continue;
+    const SteadyTime begun = ports.clock.steady_now();
     auto changing = change_step(step, pattern, result);
     co_await std::move(changing);
+    auto resting = give_way(ports.clock.steady_now() - begun);
+    co_await std::move(resting);
     step.clear();
     recipients = 0;
   }
@@ -539,32 +544,27 @@ Task<void> Queue::Impl::change_blocked(const std::vector<ListedMessage>& message
     change.due += bulk_spread;
   }
 
-  std::vector<std::vector<spool::Admit>> notices;
-  for (const spool::Operation& operation : operations) {
-    notices.push_back(std::get<spool::Change>(operation).notices);
-  }
   auto performing = shards_.front()->gate().perform_all(std::move(operations));
-  const std::vector<spool::Answer> answers = co_await std::move(performing);
-  for (std::size_t k = 0; k < answers.size(); ++k) {
-    if (answers[k].status == spool::Status::committed) {
-      result.changed += answers[k].changed;
-      if (answers[k].changed == 0) continue;
-      for (const spool::Admit& notice : notices[k]) {
-        dispatch_notice(notice.message, notice.due, nullptr);
+  std::vector<spool::Answer> answers = co_await std::move(performing);
+  for (spool::Answer& answer : answers) {
+    if (answer.status == spool::Status::committed) {
+      result.changed += answer.changed;
+      if (answer.changed == 0) continue;
+      for (spool::Admit& notice : std::get<spool::Change>(*answer.operation).notices) {
+        dispatch_notice(std::move(notice.message), notice.due, nullptr);
       }
-    } else if (answers[k].status == spool::Status::unknown ||
-               answers[k].status == spool::Status::full) {
-      result.error = "the spool answered " + std::string(to_text(answers[k].status)) + ": " +
-                     answers[k].detail;
+    } else if (answer.status == spool::Status::unknown || answer.status == spool::Status::full) {
+      result.error =
+          "the spool answered " + std::string(to_text(answer.status)) + ": " + answer.detail;
     }
   }
 }
 
-/// Mail that passes through goes first: while there is some, a bulk verb rests as long as it
+/// Mail that passes through goes first: while there is some, a bulk verb rests twice as long as it
 /// worked.
 Task<void> Queue::Impl::give_way(Duration worked) {
   if (memory->used.load(std::memory_order_relaxed) == 0) co_return;
-  auto resting = sleep_for(ports.clock, std::min<Duration>(worked, bulk_rest_max));
+  auto resting = sleep_for(ports.clock, std::min<Duration>(2 * worked, bulk_rest_max));
   co_await std::move(resting);
 }
 
@@ -594,12 +594,14 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
   do {
     if (progress && progress->cancel) break;
     const SteadyTime begun = ports.clock.steady_now();
-    auto listing = list_page(selector, resume, bulk_step, States::if_selected);
+    auto listing = list_page(selector, resume, bulk_page, States::if_selected);
     Result<QueueListPage> page = co_await std::move(listing);
     if (!page) {
       result.error = page.error().message();
       break;
     }
+    auto resting = give_way(ports.clock.steady_now() - begun);
+    co_await std::move(resting);
     resume = page->resume;
     for (const ListedMessage& listed : page->messages) result.matched += listed.matching.size();
     result.messages += page->messages.size();
@@ -614,8 +616,6 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
       co_await std::move(changing);
     }
     if (progress) progress->changed = result.changed;
-    auto resting = give_way(ports.clock.steady_now() - begun);
-    co_await std::move(resting);
   } while (!resume.empty() && result.error.empty());
   if (!dry_run && result.changed > 0) {
     log::info("operator")
@@ -639,7 +639,7 @@ Task<void> Queue::Impl::expire_stopped(LivingState state, Time accepted_before) 
   selector.stored.accepted_before = accepted_before;
   std::string resume;
   do {
-    auto listing = list_page(selector, resume, bulk_step, States::if_selected);
+    auto listing = list_page(selector, resume, bulk_page, States::if_selected);
     Result<QueueListPage> page = co_await std::move(listing);
     if (!page) co_return;
     resume = page->resume;
