@@ -13,18 +13,24 @@ SEGMENT = 64 * MIB
 
 
 def octets_per_message(bench, name, sink, messages, arguments=(), **load):
-    """From ready until everything was delivered, the daemon idle, and stopped."""
+    """From ready until everything was delivered, the daemon idle, and stopped; and how many of these are the
+    zeros of new segments."""
     daemon = bench.mansiod(name, {"*": sink})
     with daemon:
         idle(daemon, bench.quiet)
-        before = daemon.octets_written()
+        before, filled = daemon.octets_written(), zeros(daemon)
         relay(daemon, sink, messages, *arguments, timeout=600, **load)
         idle(daemon, bench.quiet)
         if daemon.status()["queue"]["deferrals"] != 0:
             raise Failed("some messages were not delivered at the first attempt")
+        filled = zeros(daemon) - filled
         written = daemon.stop() - before
     bench.forget(daemon)
-    return written / messages
+    return written / messages, filled / messages
+
+
+def zeros(daemon):
+    return daemon.status()["spool"]["statistics"]["journal_filled_octets"]
 
 
 def idle(daemon, quiet, timeout=60):
@@ -44,16 +50,19 @@ def measure_written(bench):
     bound = at_most(1.5 * size + 1024)
     delay = 1 if bench.quick else 5
     with Sink() as sink, Sink(f"phase=dot delay={delay}s") as slow:
-        yield row("written per message of 4 KiB, at full load",
-                  octets_per_message(bench, "full", sink, bench.count(100000)), "B", bound)
+        yield from rows("at full load", octets_per_message(bench, "full", sink, bench.count(100000)), bound)
         bench.note("written: at full load done")
-        yield row(f"written per message of 4 KiB, replies delayed by {delay} s",
-                  octets_per_message(bench, "slow", slow, bench.count(20000), domains="d{1..2000}.example"), "B",
-                  bound)
+        yield from rows(f"replies delayed by {delay} s", octets_per_message(
+            bench, "slow", slow, bench.count(20000), domains="d{1..2000}.example"), bound)
         bench.note("written: with delayed replies done")
-        yield row("written per message of 4 KiB, one a second",
-                  octets_per_message(bench, "trickle", sink, 2 if bench.quick else 30,
-                                     arguments=("--rate", "1/s"), sessions=1), "B")
+        yield from rows("one a second", octets_per_message(
+            bench, "trickle", sink, 2 if bench.quick else 30, arguments=("--rate", "1/s"), sessions=1), None)
+
+
+def rows(when, octets, bound):
+    written, filled = octets
+    yield row(f"written per message of 4 KiB, {when}", written, "B", bound)
+    yield row(f"of that zeros of new segments, {when}", filled, "B")
 
 
 @part("drain", "a million due at once for one destination, and the disk afterwards")

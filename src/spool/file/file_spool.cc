@@ -112,6 +112,7 @@ class FileSpool final : public Spool {
     append({{"journal_segments", static_cast<double>(store_.journal->segments_in_use())},
             {"journal_octets", static_cast<double>(store_.journal->octets_on_disk())},
             {"journal_written_octets", static_cast<double>(store_.journal->written_total())},
+            {"journal_filled_octets", static_cast<double>(store_.journal->filled_total())},
             {"events_octets", static_cast<double>(store_.events->octets())},
             {"messages_unreadable", static_cast<double>(store_.unreadable->count())},
             {"attempt_marks", static_cast<double>(store_.marks->in_use())},

@@ -157,6 +157,8 @@ Result<void> Journal::zero_fill(File& file) {
         file.write_at(at, std::string_view(zeros).substr(0, static_cast<std::size_t>(length)));
     if (!done) return done.error();
   }
+  const std::lock_guard lock(mutex_);
+  filled_total_ += segment_size_;
   return {};
 }
 
@@ -342,6 +344,11 @@ std::uint64_t Journal::segments_in_use() const {
 std::uint64_t Journal::octets_on_disk() const {
   const std::lock_guard lock(mutex_);
   return (segments_.size() + free_.size() + (next_ ? 1 : 0)) * segment_size_;
+}
+
+std::uint64_t Journal::filled_total() const {
+  const std::lock_guard lock(mutex_);
+  return filled_total_;
 }
 
 std::uint64_t Journal::written_total() const {

@@ -84,6 +84,7 @@ class Journal {
   std::uint64_t segments_in_use() const;
   std::uint64_t octets_on_disk() const;
   std::uint64_t written_total() const;  ///< octets appended since opening
+  std::uint64_t filled_total() const;   ///< zeros written into new segments since opening
 
  private:
   std::filesystem::path segment_path(std::uint64_t epoch) const;
@@ -106,7 +107,7 @@ class Journal {
   bool short_of_space_ = false;
   bool closing_ = false;
   std::optional<ErrorCode> stopped_;
-  std::uint64_t written_total_ = 0;
+  std::uint64_t written_total_ = 0, filled_total_ = 0;
 };
 
 }  // namespace mansio::spool
