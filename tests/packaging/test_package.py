@@ -167,6 +167,12 @@ def test_the_shipped_settings_are_valid(packages, tmp_path):
     assert "librocksdb" in depends and "libc6" in depends
 
 
+def test_the_verb_of_another_program_finds_it(packages, tmp_path):
+    run("dpkg-deb", "-x", packages[0], tmp_path)
+    found = run(tmp_path / "usr/bin/mansio", "spool", "stats", tmp_path / "none", check=False)
+    assert found.returncode == 2 and "there is no spool" in found.stderr, found.stderr
+
+
 def test_install_upgrade_with_mail_remove_purge(packages, tree):
     sink, port = Sink(), free_port()
     later = {"on": True}
