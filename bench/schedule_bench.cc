@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "schedule/schedule_test_kit.h"
 #include "schedule/scheduler.h"
 
 namespace {
@@ -22,21 +23,10 @@ namespace {
 using namespace mansio;
 using namespace mansio::schedule;
 
-constexpr Time start{std::chrono::hours(500'000)};
-
 FlowKey flow_of_lane(std::size_t number) {
   FlowKey flow;
   flow.lane.destination = "d" + std::to_string(1'000'000 + number) + ".bench.example";
   return flow;
-}
-
-QueueId id_of(std::uint64_t number) {
-  QueueId id;
-  id.octets[0] = 1;
-  for (std::size_t i = 0; i < 8; ++i) {
-    id.octets[15 - i] = static_cast<std::uint8_t>(number >> (8 * i));
-  }
-  return id;
 }
 
 std::shared_ptr<const Message> message_of(const QueueId& id, const FlowKey& flow) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "schedule/schedule_test_kit.h"
 #include "schedule/scheduler.h"
 
 namespace mansio::schedule {
@@ -15,21 +16,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr Time start{hours(500'000)};
 constexpr std::size_t message_octets = 1000;
-
-QueueId id_of(std::uint64_t number) {
-  QueueId id;
-  id.octets[0] = 1;
-  for (std::size_t i = 0; i < 8; ++i) {
-    id.octets[15 - i] = static_cast<std::uint8_t>(number >> (8 * i));
-  }
-  return id;
-}
-
-FlowKey flow(const std::string& destination, PriorityClass klass = PriorityClass::normal) {
-  return {{destination, "default"}, klass, 0};
-}
 
 class Backlog {
  public:
@@ -144,7 +131,7 @@ TEST(Backlog, ManyLanesThatAreDueAtOnceAreLoadedInTurnAndInBounds) {
   constexpr std::size_t lanes = 20'000;
   // The one that is due longest comes last.
   for (std::size_t i = 0; i < lanes; ++i) {
-    backlog.put(flow(name(i)), start + hours(1) - std::chrono::milliseconds(i));
+    backlog.put(flow_to(name(i)), start + hours(1) - std::chrono::milliseconds(i));
   }
   EXPECT_EQ(backlog.scheduler.lanes(), 0u);
   backlog.now = start + hours(2);
@@ -168,13 +155,13 @@ TEST(Backlog, AGiantDoesNotKeepSmallLanesFromLoading) {
   options.window_octets = 100 * message_octets;
   Backlog backlog(options);
   for (int giant = 0; giant < 3; ++giant) {
-    for (int i = 0; i < 5000; ++i) backlog.put(flow("giant" + std::to_string(giant)), start);
+    for (int i = 0; i < 5000; ++i) backlog.put(flow_to("giant" + std::to_string(giant)), start);
   }
   for (int i = 0; i < 20; ++i) backlog.step();
-  for (std::size_t i = 0; i < 300; ++i) backlog.put(flow(name(i)), backlog.now);
+  for (std::size_t i = 0; i < 300; ++i) backlog.put(flow_to(name(i)), backlog.now);
   for (int i = 0; i < 60; ++i) backlog.step();
-  for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(backlog.on_disk(flow(name(i))), 0u) << i;
-  EXPECT_GT(backlog.on_disk(flow("giant0")), 0u);
+  for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(backlog.on_disk(flow_to(name(i))), 0u) << i;
+  EXPECT_GT(backlog.on_disk(flow_to("giant0")), 0u);
   const std::size_t left = backlog.on_disk();
   for (int i = 0; i < 20; ++i) backlog.step();
   EXPECT_LT(backlog.on_disk() + 300, left) << "and the giants go on";
@@ -188,13 +175,13 @@ TEST(Backlog, LanesWhoseSessionsHangDoNotKeepTheOthersFromLoading) {
   for (std::size_t i = 0; i < 60; ++i) {
     const std::string tarpit = "tarpit" + std::to_string(i);
     backlog.stuck.insert(tarpit);
-    for (int k = 0; k < 500; ++k) backlog.put(flow(tarpit), start);
+    for (int k = 0; k < 500; ++k) backlog.put(flow_to(tarpit), start);
   }
   for (int i = 0; i < 20; ++i) backlog.step();
-  for (std::size_t i = 0; i < 500; ++i) backlog.put(flow(name(i)), backlog.now);
+  for (std::size_t i = 0; i < 500; ++i) backlog.put(flow_to(name(i)), backlog.now);
   for (int i = 0; i < 100; ++i) backlog.step();
   std::size_t left = 0;
-  for (std::size_t i = 0; i < 500; ++i) left += backlog.on_disk(flow(name(i)));
+  for (std::size_t i = 0; i < 500; ++i) left += backlog.on_disk(flow_to(name(i)));
   EXPECT_EQ(left, 0u);
 }
 
@@ -203,12 +190,12 @@ TEST(Backlog, NewMailDoesNotOvertakeLanesThatWaitOnDisk) {
   options.window_octets = 50 * message_octets;
   options.sessions_max = 10;
   Backlog backlog(options);
-  for (std::size_t i = 0; i < 500; ++i) backlog.put(flow("old" + std::to_string(i)), start);
+  for (std::size_t i = 0; i < 500; ++i) backlog.put(flow_to("old" + std::to_string(i)), start);
   std::size_t fresh = 0;
   for (int i = 0; i < 200; ++i) {
     backlog.step();
     for (int k = 0; k < 20; ++k) {
-      const FlowKey key = flow(name(fresh++));
+      const FlowKey key = flow_to(name(fresh++));
       Entry entry;
       entry.place = {backlog.now, id_of(1'000'000 + fresh)};
       entry.expires_at = backlog.now + hours(1);
@@ -218,7 +205,7 @@ TEST(Backlog, NewMailDoesNotOvertakeLanesThatWaitOnDisk) {
     }
   }
   std::size_t left = 0;
-  for (std::size_t i = 0; i < 500; ++i) left += backlog.on_disk(flow("old" + std::to_string(i)));
+  for (std::size_t i = 0; i < 500; ++i) left += backlog.on_disk(flow_to("old" + std::to_string(i)));
   EXPECT_EQ(left, 0u);
 }
 
@@ -227,7 +214,7 @@ TEST(Backlog, LargeMessagesCountWithTheirMemory) {
   options.window_octets = 1 << 20;
   options.sessions_max = 5;
   Backlog backlog(options);
-  for (std::size_t i = 0; i < 2000; ++i) backlog.put(flow(name(i % 50)), start, 100'000);
+  for (std::size_t i = 0; i < 2000; ++i) backlog.put(flow_to(name(i % 50)), start, 100'000);
   for (int i = 0; i < 1000 && backlog.on_disk() > 0; ++i) backlog.step();
   EXPECT_EQ(backlog.on_disk(), 0u);
   EXPECT_LE(backlog.octets_most, options.window_octets + 10 * 100'000u)
@@ -238,7 +225,7 @@ TEST(Backlog, OneLargerThanAllMemoryComesToo) {
   SchedulerOptions options;
   options.window_octets = 10'000;
   Backlog backlog(options);
-  for (std::size_t i = 0; i < 20; ++i) backlog.put(flow(name(i % 2)), start, 50'000);
+  for (std::size_t i = 0; i < 20; ++i) backlog.put(flow_to(name(i % 2)), start, 50'000);
   for (int i = 0; i < 200 && backlog.on_disk() > 0; ++i) backlog.step();
   EXPECT_EQ(backlog.on_disk(), 0u);
 }
@@ -254,7 +241,7 @@ TEST(Backlog, AMessageOfManyLanesTakesItsMemoryOnce) {
     entry.recipients.push_back({static_cast<std::uint32_t>(i), 0, 0});
     entry.message = message;
     entry.octets = 1'000'000;
-    EXPECT_TRUE(scheduler.add(flow(name(i)), std::move(entry), start));
+    EXPECT_TRUE(scheduler.add(flow_to(name(i)), std::move(entry), start));
   }
   EXPECT_GT(scheduler.window_octets(), 1'000'000u);
   EXPECT_LT(scheduler.window_octets(), 1'100'000u);
@@ -274,7 +261,7 @@ TEST(Backlog, ManySuspendedLanesCostNothingAndComeBackInTurn) {
     return LaneOptions{32, suspended ? Time::max() : Time{}};
   };
   Backlog backlog(options);
-  for (std::size_t i = 0; i < 10'000; ++i) backlog.put(flow(name(i)), start);
+  for (std::size_t i = 0; i < 10'000; ++i) backlog.put(flow_to(name(i)), start);
   for (int i = 0; i < 100; ++i) backlog.step();
   EXPECT_EQ(backlog.pages, 0u) << "nothing is read";
   EXPECT_EQ(backlog.scheduler.lanes(), 0u);
@@ -291,7 +278,7 @@ TEST(Backlog, ManySuspendedLanesCostNothingAndComeBackInTurn) {
 
 TEST(Backlog, ALaneInTroubleIsForgottenWhenItsMailIsGoneAndItsRestIsOver) {
   Backlog backlog({});
-  backlog.put(flow("a.example"), start);
+  backlog.put(flow_to("a.example"), start);
   for (const Action& action : backlog.scheduler.take_actions()) {
     if (const auto* load = std::get_if<LoadPage>(&action)) {
       backlog.scheduler.page_loaded(load->flow, {}, true, start);
@@ -311,7 +298,7 @@ TEST(Backlog, ALaneOfManyFlowsServesThemAll) {
   options.window_octets = 50 * message_octets;
   Backlog backlog(options);
   for (std::uint32_t number = 0; number < 2000; ++number) {
-    FlowKey key = flow("a.example", static_cast<PriorityClass>(number % 4));
+    FlowKey key = flow_to("a.example", static_cast<PriorityClass>(number % 4));
     key.flow = number;
     backlog.put(key, start + seconds(number % 7));
   }

@@ -228,17 +228,26 @@ std::unique_ptr<PageUnderWay> Scheduler::end_page(Lane& lane, Flow& flow) {
   return page;
 }
 
+/// Null: nobody waits for a page of it any more.
+Flow* Scheduler::awaiting_page(Lane* lane, const FlowId& id) {
+  if (lane == nullptr) return nullptr;
+  const auto flow = lane->flows.find(id);
+  return flow != lane->flows.end() && flow->second.page ? &flow->second : nullptr;
+}
+
 void Scheduler::page_loaded(const FlowKey& key, std::vector<Entry> entries, bool end, Time now) {
   Lane* lane = find(key.lane);
-  if (lane == nullptr) return;
-  const FlowId id = id_of(key);
-  const auto flow = lane->flows.find(id);
-  if (flow == lane->flows.end() || !flow->second.page) return;
-  const auto page = end_page(*lane, flow->second);
-  take_in(*lane, key, flow->second, std::move(entries), end, *page, now);
-  forget_if_idle(*lane, id);
-  load_due(*lane, now);
-  review(*lane, now);
+  Flow* flow = awaiting_page(lane, id_of(key));
+  if (flow == nullptr) return;
+  const auto page = end_page(*lane, *flow);
+  take_in(*lane, key, *flow, std::move(entries), end, *page, now);
+  after_page(*lane, id_of(key), now);
+}
+
+void Scheduler::after_page(Lane& lane, const FlowId& id, Time now) {
+  forget_if_idle(lane, id);
+  load_due(lane, now);
+  review(lane, now);
   go_on(now);
 }
 
@@ -282,20 +291,15 @@ void Scheduler::take_in(Lane& lane, const FlowKey& key, Flow& flow, std::vector<
 
 void Scheduler::page_failed(const FlowKey& key, Time now) {
   Lane* lane = find(key.lane);
-  if (lane == nullptr) return;
-  const FlowId id = id_of(key);
-  const auto flow = lane->flows.find(id);
-  if (flow == lane->flows.end() || !flow->second.page) return;
-  const auto page = end_page(*lane, flow->second);
-  if (page->noted && flow->second.cursor && *page->noted <= *flow->second.cursor) {
-    flow->second.cursor = just_before(*page->noted);
+  Flow* flow = awaiting_page(lane, id_of(key));
+  if (flow == nullptr) return;
+  const auto page = end_page(*lane, *flow);
+  if (page->noted && flow->cursor && *page->noted <= *flow->cursor) {
+    flow->cursor = just_before(*page->noted);
   }
   // Looked at again after a while; nothing is forgotten.
-  lane->disk.lower(id, now + std::chrono::seconds(5));
-  forget_if_idle(*lane, id);
-  load_due(*lane, now);
-  review(*lane, now);
-  go_on(now);
+  lane->disk.lower(id_of(key), now + std::chrono::seconds(5));
+  after_page(*lane, id_of(key), now);
 }
 
 // ---- whose turn it is -------------------------------------------------------------------------

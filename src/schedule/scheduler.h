@@ -254,7 +254,9 @@ class Scheduler {
   std::uint32_t page_limit(std::size_t in_window) const;
   Load load(Lane& lane, const FlowId& id, Time now);
   void load_due(Lane& lane, Time now);
+  static Flow* awaiting_page(Lane* lane, const FlowId& id);
   std::unique_ptr<PageUnderWay> end_page(Lane& lane, Flow& flow);
+  void after_page(Lane& lane, const FlowId& id, Time now);
   void take_in(Lane& lane, const FlowKey& key, Flow& flow, std::vector<Entry> entries, bool end,
                const PageUnderWay& page, Time now);
   void fill_windows(Time now);

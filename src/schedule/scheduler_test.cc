@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/random.h"
+#include "schedule/schedule_test_kit.h"
 
 namespace mansio::schedule {
 namespace {
@@ -16,20 +17,11 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr Time start{hours(500'000)};
-
 Time at(int minute) { return start + minutes(minute); }
-
-QueueId id_of(std::uint8_t number) {
-  QueueId id;
-  id.octets[15] = number;
-  id.octets[0] = 1;
-  return id;
-}
 
 FlowKey flow(const std::string& destination = "a.example",
              PriorityClass klass = PriorityClass::normal) {
-  return {{destination, "default"}, klass, 0};
+  return flow_to(destination, klass);
 }
 
 Entry entry(std::uint8_t number, Time due, std::uint32_t recipients = 1) {

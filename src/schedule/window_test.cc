@@ -6,16 +6,14 @@
 
 #include "base/random.h"
 #include "schedule/flow_dues.h"
+#include "schedule/schedule_test_kit.h"
 #include "schedule/seen_places.h"
 
 namespace mansio::schedule {
 namespace {
 
-using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-constexpr Time start{hours(500'000)};
 
 DueCursor place(std::uint64_t number) {
   DueCursor made{start + seconds(number), {}};
