@@ -8,7 +8,9 @@ endif()
 
 # Assertions of the standard library stay on in every build: stopping beats going on wrong.
 target_compile_definitions(mansio_flags INTERFACE
-  _GLIBCXX_ASSERTIONS BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_REGEX)
+  _GLIBCXX_ASSERTIONS BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_REGEX
+  # A loop keeps so many frames of coroutines and handlers for reuse; two is too few for a session.
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=8)
 
 set(MANSIO_SANITIZE "" CACHE STRING "Value of -fsanitize=, such as address,undefined or thread")
 if(MANSIO_SANITIZE)
