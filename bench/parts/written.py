@@ -52,9 +52,12 @@ def measure_written(bench):
     with Sink() as sink, Sink(f"phase=dot delay={delay}s") as slow:
         yield from rows("at full load", octets_per_message(bench, "full", sink, bench.count(100000)), bound)
         bench.note("written: at full load done")
-        yield from rows(f"replies delayed by {delay} s", octets_per_message(
-            bench, "slow", slow, bench.count(20000), domains="d{1..2000}.example"), bound)
+        yield from rows(f"600 a second, replies delayed by {delay} s", octets_per_message(
+            bench, "slow", slow, bench.count(60000), arguments=("--rate", "600/s"), domains="d{1..2000}.example"), bound)
         bench.note("written: with delayed replies done")
+        yield from rows(f"20,000 at once, replies delayed by {delay} s", octets_per_message(
+            bench, "burst", slow, bench.count(20000), domains="d{1..2000}.example"), bound)
+        bench.note("written: a burst with delayed replies done")
         yield from rows("one a second", octets_per_message(
             bench, "trickle", sink, 2 if bench.quick else 30, arguments=("--rate", "1/s"), sessions=1), None)
 

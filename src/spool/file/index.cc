@@ -130,7 +130,9 @@ void Index::open(bool create) {
   rocksdb::ColumnFamilyOptions rows;
   rows.write_buffer_size = 16 << 20;
   rows.max_write_buffer_number = 4;
-  rows.target_file_size_base = 16 << 20;
+  // Mail that comes and goes leaves deleted rows in its own stretch of the keys; to compact them
+  // away rewrites the file that has this stretch, with the rows of all who wait beside it.
+  rows.target_file_size_base = 2 << 20;
   rows.max_bytes_for_level_base = 64 << 20;
   rows.compression = has_lz4() ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   rows.level_compaction_dynamic_level_bytes = true;
@@ -148,6 +150,7 @@ void Index::open(bool create) {
     asked.memtable_whole_key_filtering = true;
   }
   auto& history = descriptors[static_cast<std::size_t>(Family::history)].options;
+  history.target_file_size_base = 16 << 20;
   // Rows come in the order of their ids, mostly behind all others: no search for their place.
   history.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(0));
 
