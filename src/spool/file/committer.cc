@@ -268,6 +268,7 @@ void Committer::process(std::vector<Item> items) {
   if (has_admit) check_space();
   std::uint64_t octets = group_overhead;
   for (const Item& item : items) octets += item.octets;
+  if (has_admit && store_.journal->want(octets)) kick_();
   // While no further segment can be had, what is left of this one is for settling.
   const bool room = !has_admit || (store_.journal->wait_for_room(octets) &&
                                    (!store_.journal->short_of_space() ||
@@ -397,6 +398,7 @@ bool Committer::apply_claim(const Claim& claim, Answer& answer) {
 bool Committer::write(Work& work) {
   sequence_ = store_.set->next_sequence - 1;
   if (builder_.empty()) return true;
+  if (store_.journal->want(builder_.octets())) kick_();
   auto place = store_.journal->place(builder_.octets(), next_group_, durable_);
   if (!place) return false;
   auto group = builder_.finish(std::move(*place), durable_);
@@ -405,7 +407,7 @@ bool Committer::write(Work& work) {
   for (const QueueId& content : work.group.contents_done) store_.contents->retire(content);
   const GroupPlace& at = work.group.place;
   if (!at.segment->file->write_at(at.offset, work.group.octets)) return false;
-  store_.journal->written(at, work.group.octets.size(), next_group_);
+  if (store_.journal->written(at, work.group.octets.size(), next_group_)) kick_();
   builder_.reuse(std::move(work.group.octets));
   ++next_group_;
   if (at.segment->header.epoch != head_epoch_) {

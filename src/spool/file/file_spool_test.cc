@@ -58,6 +58,25 @@ TEST_F(FileSpoolTest, AFailedSyncMakesEverythingUnknownFromThenOn) {
   EXPECT_EQ(spool_->health(), Health::ok);
 }
 
+TEST_F(FileSpoolTest, TheNextSegmentIsMadeWhenHalfOfTheOneInUseIsUsed) {
+  open();
+  const auto made = [this] {
+    spool_->checkpoint();
+    return statistic("journal_filled_octets") / static_cast<double>(options_.segment_size);
+  };
+  EXPECT_EQ(commit(make_admit(options_.segment_size / 4)), Status::committed);
+  EXPECT_EQ(made(), 1);
+  EXPECT_EQ(commit(make_admit(options_.segment_size / 4)), Status::committed);
+  EXPECT_EQ(made(), 2);
+}
+
+TEST_F(FileSpoolTest, ACommitThatNeedsTheNextSegmentEarlyGetsIt) {
+  open();
+  EXPECT_EQ(commit(make_admit(options_.segment_size / 4)), Status::committed);
+  EXPECT_EQ(commit(make_admit(options_.segment_size / 10 * 9)), Status::committed);
+  EXPECT_EQ(commit(make_admit(options_.segment_size / 10 * 9)), Status::committed);
+}
+
 TEST_F(FileSpoolTest, ManySubmittersShareFewSyncs) {
   open();
   Inbox inbox;

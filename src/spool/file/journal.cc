@@ -24,6 +24,8 @@ std::optional<std::uint64_t> epoch_of(const std::string& name) {
   return epoch;
 }
 
+bool half_used(const Segment& segment) { return segment.end >= segment.header.size / 2; }
+
 bool is_no_space(const ErrorCode& error) {
   return error.value() == ENOSPC || error.value() == EDQUOT;
 }
@@ -102,6 +104,13 @@ std::uint64_t Journal::room() const {
   return head_ ? head_->header.size - head_->end : 0;
 }
 
+bool Journal::want(std::uint64_t octets) {
+  const std::lock_guard lock(mutex_);
+  if (next_ != nullptr || (head_ && head_->header.size - head_->end >= octets)) return false;
+  wanted_ = true;
+  return true;
+}
+
 bool Journal::wait_for_room(std::uint64_t octets) {
   std::unique_lock lock(mutex_);
   const auto fits = [&] {
@@ -134,16 +143,20 @@ Result<GroupPlace> Journal::place(std::uint64_t octets, std::uint64_t group,
   return GroupPlace{head_, head_->end};
 }
 
-void Journal::written(const GroupPlace& place, std::uint64_t octets, std::uint64_t group) {
+bool Journal::written(const GroupPlace& place, std::uint64_t octets, std::uint64_t group) {
   const std::lock_guard lock(mutex_);
+  const bool was_half_used = half_used(*place.segment);
   place.segment->end = place.offset + octets;
   place.segment->last_group = group;
   written_total_ += octets;
+  return !was_half_used && half_used(*place.segment);
 }
 
+/// A new one is made no earlier than it has to be: until then one that was in use is mostly free.
 bool Journal::needs_preparation() const {
   const std::lock_guard lock(mutex_);
-  return next_ == nullptr && !stopped_;
+  if (next_ != nullptr || stopped_) return false;
+  return wanted_ || !free_.empty() || !head_ || half_used(*head_);
 }
 
 Result<void> Journal::zero_fill(File& file) {
@@ -216,6 +229,7 @@ Result<void> Journal::prepare() {
     return segment.error();
   }
   short_of_space_ = false;
+  wanted_ = false;
   next_ = std::move(*segment);
   prepared_.notify_all();
   return {};

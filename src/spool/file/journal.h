@@ -44,13 +44,16 @@ class Journal {
 
   /// Room left in the head, 0 if a new segment is needed.
   std::uint64_t room() const;
+  /// Asks for the next segment if a group of `octets` needs it. True: it has to be made first.
+  bool want(std::uint64_t octets);
   /// Whether a group of `octets` finds its place; waits while that is not known. False: there is
   /// no space for the segment that it would need. Nothing was written or promised.
   bool wait_for_room(std::uint64_t octets);
   /// The place for a group; takes the prepared segment into use where the head is too full.
   /// Waits for the housekeeper while none is prepared. Errors end the journal.
   Result<GroupPlace> place(std::uint64_t octets, std::uint64_t group, std::uint64_t durable);
-  void written(const GroupPlace& place, std::uint64_t octets, std::uint64_t group);
+  /// True: half of the segment is used now, so that the next one should be made.
+  bool written(const GroupPlace& place, std::uint64_t octets, std::uint64_t group);
 
   // ---- housekeeper
   bool needs_preparation() const;
@@ -104,6 +107,7 @@ class Journal {
   SegmentPtr head_;
   SegmentPtr next_;
   std::uint64_t epoch_max_ = 0;
+  bool wanted_ = false;  // the next segment, by a group that waits for it
   bool short_of_space_ = false;
   bool closing_ = false;
   std::optional<ErrorCode> stopped_;
