@@ -19,7 +19,10 @@ using spool::Verb;
 constexpr std::size_t bulk_page = 500;
 constexpr std::size_t step_messages = 100;
 constexpr std::size_t step_recipients = 1000;
-constexpr std::size_t step_with_notices = 25;
+constexpr std::size_t step_with_notices = 50;
+/// While mail passes through a bulk verb rests so many times as long as a step took: less where the
+/// step makes mail itself.
+constexpr int rests = 2, rests_with_notices = 1;
 /// A bulk retry makes a thousand messages due per second, so that it is no burst.
 constexpr Duration bulk_spread = std::chrono::milliseconds(1);
 constexpr Duration bulk_rest_max = std::chrono::seconds(1);
@@ -481,7 +484,8 @@ Task<void> Queue::Impl::change_page(std::vector<ListedMessage> messages, spool::
     const SteadyTime begun = ports.clock.steady_now();
     auto changing = change_step(step, pattern, result);
     co_await std::move(changing);
-    auto resting = give_way(ports.clock.steady_now() - begun);
+    const Duration worked = ports.clock.steady_now() - begun;
+    auto resting = give_way(worked * (reports ? rests_with_notices : rests));
     co_await std::move(resting);
     step.clear();
     recipients = 0;
@@ -560,11 +564,10 @@ Task<void> Queue::Impl::change_blocked(const std::vector<ListedMessage>& message
   }
 }
 
-/// Mail that passes through goes first: while there is some, a bulk verb rests twice as long as it
-/// worked.
-Task<void> Queue::Impl::give_way(Duration worked) {
+/// Mail that passes through goes first: a bulk verb rests for that long while there is some.
+Task<void> Queue::Impl::give_way(Duration rest) {
   if (memory->used.load(std::memory_order_relaxed) == 0) co_return;
-  auto resting = sleep_for(ports.clock, std::min<Duration>(2 * worked, bulk_rest_max));
+  auto resting = sleep_for(ports.clock, std::min<Duration>(rest, bulk_rest_max));
   co_await std::move(resting);
 }
 
@@ -600,7 +603,7 @@ Task<BulkResult> Queue::Impl::apply(Verb verb, QueueSelector selector, std::stri
       result.error = page.error().message();
       break;
     }
-    auto resting = give_way(ports.clock.steady_now() - begun);
+    auto resting = give_way((ports.clock.steady_now() - begun) * rests);
     co_await std::move(resting);
     resume = page->resume;
     for (const ListedMessage& listed : page->messages) result.matched += listed.matching.size();

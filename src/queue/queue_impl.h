@@ -88,7 +88,7 @@ class Queue::Impl {
                                         std::size_t limit, States states);
   Task<void> add_views(std::vector<LaneStatus>& lanes, std::size_t begin);
 
-  Task<void> give_way(Duration worked);
+  Task<void> give_way(Duration rest);
   Task<void> add_living_states(std::vector<ListedMessage>& messages);
   using PlacesByShard = std::vector<std::vector<Place>>;
   Task<void> block_in_shards(const std::vector<ListedMessage>& messages,
